@@ -1,0 +1,252 @@
+//! The environment, read in one place. Every variable that cannot be read is named at once, with the form
+//! of its value and an example.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use secrecy::SecretString;
+use sqlx::postgres::PgConnectOptions;
+use tracing_subscriber::EnvFilter;
+use url::Url;
+
+/// Where variables come from: the process environment, or a list in tests.
+pub struct Environment(Box<dyn Fn(&str) -> Option<String>>);
+
+/// Where the database is and how many connections it gives us.
+#[derive(Clone, Debug)]
+pub struct DatabaseConfig {
+    /// The primary: all writes, and reads unless there is a replica.
+    pub primary: PgConnectOptions,
+    /// A replica for discovery, tiles and OGC.
+    pub replica: Option<PgConnectOptions>,
+    /// Connections of this process to each.
+    pub max_connections: u32,
+}
+
+/// Where and how to listen.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// Address.
+    pub host: IpAddr,
+    /// Port of the API; 0 takes a free one.
+    pub port: u16,
+    /// The service's secret, from which keys are derived.
+    pub jwt_secret: SecretString,
+}
+
+/// What is written to the log, and how.
+#[derive(Clone, Debug)]
+pub struct LogConfig {
+    /// A level, or filters in tracing's syntax.
+    pub level: String,
+    /// For machines or for people.
+    pub format: LogFormat,
+}
+
+/// Form of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// Coloured text.
+    Pretty,
+}
+
+/// Rules for what is imported.
+#[derive(Clone, Debug, Default)]
+pub struct ContentConfig {
+    /// Base under which asset URLs must lie, when set.
+    pub cdn_base_url: Option<Url>,
+}
+
+/// All variables that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the environment cannot be used:\n{}", .0.join("\n"))]
+pub struct ConfigError(Vec<String>);
+
+/// Secrets that stand in examples all over the world, ours and the specification's among them.
+const WELL_KNOWN_SECRETS: &[&str] = &["your-secret-key", "secret", "changeme", "change-me", "jwt-secret", "my-secret-key", "supersecret", "password"];
+
+impl Environment {
+    /// The environment of this process.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads it")]
+    pub fn of_process() -> Self {
+        Self(Box::new(|name| std::env::var(name).ok()))
+    }
+
+    /// A fixed list.
+    #[must_use]
+    pub fn of(variables: &[(&str, &str)]) -> Self {
+        let variables: Vec<(String, String)> = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Self(Box::new(move |name| variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())))
+    }
+
+    /// `DATABASE_URL` or the `DB_*` variables, `DATABASE_READ_URL`, `DATABASE_MAX_CONNECTIONS`.
+    ///
+    /// # Errors
+    /// When one of them cannot be read.
+    pub fn database(&self) -> Result<DatabaseConfig, ConfigError> {
+        let mut reader = Reader::new(self);
+        let url_form = ("a PostgreSQL URL", "postgres://ar_supervisor:secret@localhost:5432/ar_supervisor");
+        let read_url = |text: &str| text.parse::<PgConnectOptions>().ok().filter(|_| text.starts_with("postgres://") || text.starts_with("postgresql://"));
+        let primary = reader.read("DATABASE_URL", url_form, read_url);
+        let host = reader.text("DB_HOST").unwrap_or_else(|| "localhost".to_owned());
+        let port = reader.read("DB_PORT", ("a port, 1 to 65535", "5432"), |text| text.parse().ok().filter(|port| *port > 0)).unwrap_or(5432);
+        let user = reader.text("DB_USER").unwrap_or_else(|| "ar_supervisor".to_owned());
+        let name = reader.text("DB_NAME").unwrap_or_else(|| "ar_supervisor".to_owned());
+        let mut parts = PgConnectOptions::new_without_pgpass().host(&host).port(port).username(&user).database(&name);
+        if let Some(password) = reader.text("DB_PASSWORD") {
+            parts = parts.password(&password);
+        }
+        let replica = reader.read("DATABASE_READ_URL", url_form, read_url);
+        let max_connections = reader
+            .read("DATABASE_MAX_CONNECTIONS", ("a number of connections, 3 to 1000", "20"), |text| {
+                text.parse().ok().filter(|count| (3..=1000).contains(count))
+            })
+            .unwrap_or(20);
+        reader.finish(DatabaseConfig { primary: primary.unwrap_or(parts), replica, max_connections })
+    }
+
+    /// `SERVER_HOST`, `SERVER_PORT`, `JWT_SECRET`.
+    ///
+    /// # Errors
+    /// When one of them cannot be read, or the secret is missing, short or well known.
+    pub fn server(&self) -> Result<ServerConfig, ConfigError> {
+        let mut reader = Reader::new(self);
+        let (host, port) = reader.address(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let secret_form = ("at least 32 bytes that nobody else knows", "the output of `openssl rand -base64 48`");
+        let jwt_secret = reader.read("JWT_SECRET", secret_form, |text| is_secret(text).then(|| SecretString::from(text.to_owned())));
+        if jwt_secret.is_none() && reader.faults.is_empty() {
+            reader.fault("JWT_SECRET", "is not set", secret_form);
+        }
+        let config = ServerConfig { host, port, jwt_secret: jwt_secret.unwrap_or_default() };
+        reader.finish(config)
+    }
+
+    /// `SERVER_HOST` (here 127.0.0.1 unless set) and `SERVER_PORT`, with a secret that the caller keeps.
+    ///
+    /// # Errors
+    /// When one of them cannot be read.
+    pub fn dev_server(&self, jwt_secret: SecretString) -> Result<ServerConfig, ConfigError> {
+        let mut reader = Reader::new(self);
+        let (host, port) = reader.address(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        reader.finish(ServerConfig { host, port, jwt_secret })
+    }
+
+    /// `CDN_BASE_URL`.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn content(&self) -> Result<ContentConfig, ConfigError> {
+        let mut reader = Reader::new(self);
+        let cdn_base_url = reader.read("CDN_BASE_URL", ("an https URL", "https://cdn.example.com/ar-assets"), |text| {
+            Url::parse(text).ok().filter(|url| url.scheme() == "https" && url.host().is_some() && url.query().is_none())
+        });
+        reader.finish(ContentConfig { cdn_base_url })
+    }
+
+    /// `LOG_LEVEL` and `LOG_FORMAT`; `format` is the default form.
+    ///
+    /// # Errors
+    /// When one of them cannot be read.
+    pub fn log(&self, format: LogFormat) -> Result<LogConfig, ConfigError> {
+        let mut reader = Reader::new(self);
+        let level = reader
+            .read("LOG_LEVEL", ("error, warn, info, debug, trace, or filters", "info,ar_supervisor=debug"), |text| {
+                EnvFilter::try_new(text).ok().map(|_| text.to_owned())
+            })
+            .unwrap_or_else(|| "info".to_owned());
+        let format = reader
+            .read("LOG_FORMAT", ("json or pretty", "json"), |text| match text {
+                "json" => Some(LogFormat::Json),
+                "pretty" => Some(LogFormat::Pretty),
+                _ => None,
+            })
+            .unwrap_or(format);
+        reader.finish(LogConfig { level, format })
+    }
+
+    /// A folder variable of the XDG kind.
+    #[must_use]
+    pub fn folder(&self, name: &str) -> Option<std::path::PathBuf> {
+        (self.0)(name).filter(|value| !value.is_empty()).map(Into::into)
+    }
+}
+
+fn is_secret(text: &str) -> bool {
+    let lower = text.to_ascii_lowercase();
+    let one_word_repeated = WELL_KNOWN_SECRETS.iter().any(|known| lower.replace(known, "").chars().all(|c| !c.is_alphanumeric()));
+    let distinct = lower.bytes().collect::<std::collections::HashSet<_>>().len();
+    text.len() >= 32 && !one_word_repeated && distinct >= 8
+}
+
+struct Reader<'a> {
+    environment: &'a Environment,
+    faults: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(environment: &'a Environment) -> Self {
+        Self { environment, faults: Vec::new() }
+    }
+
+    /// An empty variable counts as not set, as in most compose files.
+    fn text(&self, name: &str) -> Option<String> {
+        (self.environment.0)(name).filter(|value| !value.is_empty())
+    }
+
+    fn read<T>(&mut self, name: &str, form: (&str, &str), read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+        let text = self.text(name)?;
+        let value = read(&text);
+        if value.is_none() {
+            self.fault(name, "cannot be used", form);
+        }
+        value
+    }
+
+    fn fault(&mut self, name: &str, what: &str, (form, example): (&str, &str)) {
+        // The value is left out: it may be a secret.
+        self.faults.push(format!("  {name} {what}: it takes {form}, for example: {example}"));
+    }
+
+    fn address(&mut self, default: IpAddr) -> (IpAddr, u16) {
+        let host = self.read("SERVER_HOST", ("an IP address", "0.0.0.0"), |text| text.parse().ok()).unwrap_or(default);
+        let port = self.read("SERVER_PORT", ("a port, 0 to 65535", "8080"), |text| text.parse().ok()).unwrap_or(8080);
+        (host, port)
+    }
+
+    fn finish<T>(self, value: T) -> Result<T, ConfigError> {
+        if self.faults.is_empty() { Ok(value) } else { Err(ConfigError(self.faults)) }
+    }
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_is_named_with_form_and_example_and_without_the_value() {
+        let environment = Environment::of(&[("DATABASE_URL", "mysql://u:hunter2@h/d"), ("DB_PORT", "0"), ("DATABASE_MAX_CONNECTIONS", "many")]);
+        let text = environment.database().expect_err("three faults").to_string();
+        for part in ["DATABASE_URL", "DB_PORT", "5432", "DATABASE_MAX_CONNECTIONS", "for example"] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    fn weak_secrets_are_refused() {
+        for weak in ["", "short", "your-secret-key", "your-secret-key-your-secret-key-your-secret-key", &"a".repeat(64)] {
+            assert!(Environment::of(&[("JWT_SECRET", weak)]).server().is_err(), "{weak}");
+        }
+        let config = Environment::of(&[("JWT_SECRET", "k3v9Qm0dX7tLw2pRz8sYb5nJ1hGf4cUa"), ("SERVER_PORT", "0")]).server().expect("strong");
+        assert_eq!((config.host.to_string(), config.port), ("0.0.0.0".to_owned(), 0));
+    }
+
+    #[test]
+    fn an_empty_variable_is_as_good_as_none() {
+        let config = Environment::of(&[("DB_PORT", ""), ("DB_HOST", "db")]).database().expect("reads");
+        assert_eq!((config.primary.get_host(), config.primary.get_port()), ("db", 5432));
+    }
+}

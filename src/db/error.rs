@@ -1,0 +1,73 @@
+//! What can go wrong with the database, told apart by whether trying again can help.
+
+/// A failed statement, or no connection for it.
+#[derive(Debug, thiserror::Error)]
+#[error("{doing}")]
+pub struct DbError {
+    doing: &'static str,
+    source: Cause,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Cause {
+    #[error(transparent)]
+    Statement(sqlx::Error),
+    #[error("no answer in time")]
+    TimedOut,
+}
+
+impl DbError {
+    /// Wraps a driver error with what was being done.
+    #[must_use]
+    pub fn new(doing: &'static str, source: sqlx::Error) -> Self {
+        Self { doing, source: Cause::Statement(source) }
+    }
+
+    /// No connection, or no answer, in time.
+    #[must_use]
+    pub(crate) fn timed_out(doing: &'static str) -> Self {
+        Self { doing, source: Cause::TimedOut }
+    }
+
+    /// What was being done, such as "finding decorations near a point".
+    #[must_use]
+    pub fn doing(&self) -> &'static str {
+        self.doing
+    }
+
+    /// Whether the database was away or too busy, so that the same may succeed later.
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        match &self.source {
+            Cause::TimedOut => true,
+            Cause::Statement(error) => breaks_connection(error) || is_busy(error),
+        }
+    }
+}
+
+/// Whether a connection that gave this error is of no more use.
+pub(super) fn breaks_connection(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed | sqlx::Error::PoolClosed => true,
+        // 08 connection exception; 57P01 to 57P05 shutdown, crash, starting, dropped, idle too long; 25P03 idle in transaction.
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P") || code == "25P03"),
+        _ => false,
+    }
+}
+
+fn is_busy(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::PoolTimedOut => true,
+        // 53 out of connections, memory or disk; 57014 statement timeout; 55P03 lock timeout; 40 serialization or
+        // deadlock; 25006 read-only while a standby is promoted.
+        sqlx::Error::Database(error) => {
+            error.code().is_some_and(|code| code.starts_with("53") || code.starts_with("40") || ["57014", "55P03", "25006"].contains(&&*code))
+        }
+        _ => false,
+    }
+}
+
+/// Whether the shape of a result changed under a prepared statement: another instance has migrated.
+pub(super) fn is_stale_plan(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.code().as_deref() == Some("0A000") && error.message().contains("cached plan"))
+}

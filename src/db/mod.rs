@@ -1,0 +1,103 @@
+//! The database: connections by purpose, the schema, and a private cluster for `dev` and the tests.
+//!
+//! Connections are kept by purpose because the best way to plan differs:
+//! - *hot reads* (nearby, keyed reads): one generic plan for all values, which saves planning each time;
+//! - *shaped reads* (boxes, regions, clusters): planned with the values, because the size of a box decides
+//!   between the spatial index and the key;
+//! - *writes*: a pool that ends a transaction somebody abandoned before the next borrower gets it.
+
+mod cluster;
+mod error;
+mod migrate;
+mod read_pool;
+
+use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
+use std::time::Duration;
+
+pub use cluster::{ClusterError, ClusterSettings, PrivateCluster, reachable_dir};
+pub use error::DbError;
+pub use migrate::{MIGRATOR, MigrateFailure, Migrated, migrate, sql_layer_digest};
+pub use read_pool::ReadPool;
+
+use crate::config::DatabaseConfig;
+
+/// How long a request waits for a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// All connections of this process; cheap to clone. Made without connecting: the service starts, and lives
+/// on, without its database.
+#[derive(Clone)]
+pub struct Db {
+    hot: ReadPool,
+    shaped: ReadPool,
+    write: PgPool,
+}
+
+impl Db {
+    /// Pools for a database that need not be there yet.
+    #[must_use]
+    pub fn new(config: &DatabaseConfig) -> Self {
+        let read = config.replica.as_ref().unwrap_or(&config.primary);
+        let limits = [("statement_timeout", "5s"), ("lock_timeout", "2s"), ("idle_in_transaction_session_timeout", "10s")];
+        let each = (config.max_connections / 3).max(1);
+        let application = |purpose: &str| format!("ar-supervisor {purpose}");
+        let hot = read.clone().application_name(&application("hot")).options(limits).options([("plan_cache_mode", "force_generic_plan")]);
+        let shaped = read.clone().application_name(&application("shaped")).options(limits).options([("plan_cache_mode", "force_custom_plan")]);
+        let write = config.primary.clone().application_name(&application("write")).options(limits);
+        Self {
+            hot: ReadPool::new(hot, config.max_connections - 2 * each),
+            shaped: ReadPool::new(shaped, each),
+            write: PgPoolOptions::new()
+                .max_connections(each)
+                .acquire_timeout(ACQUIRE_TIMEOUT)
+                .test_before_acquire(false)
+                .after_release(|connection, _| {
+                    Box::pin(async move {
+                        // A cancelled `begin` can leave a transaction open (seen on sqlx 0.9.0).
+                        sqlx::raw_sql("ROLLBACK").execute(connection).await.map(|_| true)
+                    })
+                })
+                .connect_lazy_with(write),
+        }
+    }
+
+    /// For short reads whose plan does not depend on the values.
+    #[must_use]
+    pub fn hot(&self) -> &ReadPool {
+        &self.hot
+    }
+
+    /// For reads whose best plan depends on the values.
+    #[must_use]
+    pub fn shaped(&self) -> &ReadPool {
+        &self.shaped
+    }
+
+    /// For transactions that write.
+    #[must_use]
+    pub fn write(&self) -> &PgPool {
+        &self.write
+    }
+
+    /// Whether the database answers within a second. A half-open connection hangs, hence the deadline.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn answers(&self) -> Result<(), DbError> {
+        let asking = self.hot.run("asking the database whether it is there", |connection| {
+            Box::pin(async move { sqlx::raw_sql("SELECT").execute(connection).await })
+        });
+        match tokio::time::timeout(Duration::from_secs(1), asking).await {
+            Ok(answer) => answer.map(|_| ()),
+            Err(_elapsed) => Err(DbError::timed_out("asking the database whether it is there")),
+        }
+    }
+
+    /// Closes all connections; the last step of a stop.
+    pub async fn close(&self) {
+        self.hot.close();
+        self.shaped.close();
+        self.write.close().await;
+    }
+}

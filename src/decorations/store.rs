@@ -1,0 +1,176 @@
+//! Keyed and spatial reads of decorations. What the spatial words mean is in `sql/functions`; callers here
+//! filter, order and limit.
+
+use geo_types::Point;
+use sqlx::PgExecutor;
+use uuid::Uuid;
+
+use super::model::{AssetType, Decoration, H3, NearbyDecoration};
+use crate::geo::{Bounds, Cell, ClusterResolution, Geog, LatLng, Radius};
+
+/// What a list of decorations is narrowed to.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Filters {
+    pub(super) category: Option<String>,
+    pub(super) asset_type: Option<AssetType>,
+}
+
+/// Selects the columns of a decoration, and what else a query adds, from a source; gives sqlx's map over
+/// `Decoration` made from the record. One text for all lists, so that they cannot drift apart.
+macro_rules! select_decorations {
+    ($extra:literal, $from:literal, $($argument:expr),* ; $record:ident => $value:expr) => {
+        sqlx::query!(
+            r#"SELECT id AS "id!", name AS "name!", description, category AS "category!", location AS "location!",
+                radius_meters AS "radius_meters!", height_offset AS "height_offset!",
+                low_res_url, medium_res_url, high_res_url,
+                scale_x AS "scale_x!", scale_y AS "scale_y!", scale_z AS "scale_z!",
+                rotation_x AS "rotation_x!", rotation_y AS "rotation_y!", rotation_z AS "rotation_z!",
+                asset_type AS "asset_type!: AssetType", file_size_bytes, is_active AS "is_active!", version AS "version!",
+                h3_r5 AS "h3_r5!", h3_r7 AS "h3_r7!", h3_r9 AS "h3_r9!",
+                created_at AS "created_at!", updated_at AS "updated_at!""# + $extra + " FROM " + $from,
+            $($argument),*
+        )
+        .try_map(|$record| {
+            let decoration = Decoration {
+                id: $record.id,
+                name: $record.name,
+                description: $record.description,
+                category: $record.category,
+                lat: $record.location.0.y(),
+                lng: $record.location.0.x(),
+                radius_meters: $record.radius_meters,
+                height_offset: $record.height_offset,
+                low_res_url: $record.low_res_url,
+                medium_res_url: $record.medium_res_url,
+                high_res_url: $record.high_res_url,
+                scale_x: $record.scale_x,
+                scale_y: $record.scale_y,
+                scale_z: $record.scale_z,
+                rotation_x: $record.rotation_x,
+                rotation_y: $record.rotation_y,
+                rotation_z: $record.rotation_z,
+                asset_type: $record.asset_type,
+                file_size_bytes: $record.file_size_bytes,
+                is_active: $record.is_active,
+                version: $record.version,
+                h3: H3 { r5: cell($record.h3_r5)?, r7: cell($record.h3_r7)?, r9: cell($record.h3_r9)? },
+                created_at: $record.created_at,
+                updated_at: $record.updated_at,
+            };
+            Ok($value(decoration))
+        })
+    };
+}
+
+fn cell(number: i64) -> Result<Cell, sqlx::Error> {
+    Cell::from_db(number).map_err(|error| sqlx::Error::Decode(Box::new(error)))
+}
+
+/// The nearest decorations within a radius, after the given distance (metres) and id.
+pub(super) async fn near(
+    executor: impl PgExecutor<'_>,
+    viewer: LatLng,
+    radius: Radius,
+    filters: &Filters,
+    after: Option<(f64, Uuid)>,
+    limit: i64,
+) -> Result<Vec<NearbyDecoration>, sqlx::Error> {
+    let (after_distance_m, after_id) = after.unzip();
+    select_decorations!(
+        r#", distance_m AS "distance_m!", bearing_deg AS "bearing_deg!""#,
+        "gis.decorations_near($1, $2)
+         WHERE ($3::varchar IS NULL OR category = $3) AND ($4::varchar IS NULL OR asset_type = $4)
+           AND ($5::float8 IS NULL OR (distance_m, id) > ($5, $6))
+         ORDER BY distance_m, id LIMIT $7",
+        Geog(Point::from(viewer)), radius.metres().0, filters.category.as_deref() as _, filters.asset_type.map(AssetType::as_str) as _,
+        after_distance_m, after_id, limit;
+        row => |decoration| NearbyDecoration::seen(decoration, row.distance_m, row.bearing_deg)
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// Decorations of a box, by id, after the given one.
+pub(super) async fn in_bounds(
+    executor: impl PgExecutor<'_>,
+    bounds: Bounds,
+    filters: &Filters,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<Decoration>, sqlx::Error> {
+    select_decorations!(
+        "",
+        "gis.decorations_in_bounds($1, $2, $3, $4)
+         WHERE ($5::varchar IS NULL OR category = $5) AND ($6::varchar IS NULL OR asset_type = $6) AND ($7::uuid IS NULL OR id > $7)
+         ORDER BY id LIMIT $8",
+        bounds.min_lat_deg(), bounds.min_lng_deg(), bounds.max_lat_deg(), bounds.max_lng_deg(),
+        filters.category.as_deref() as _, filters.asset_type.map(AssetType::as_str) as _, after, limit;
+        row => |decoration| decoration
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// Decorations inside a region, by id, after the given one.
+pub(super) async fn in_region(
+    executor: impl PgExecutor<'_>,
+    code: &str,
+    filters: &Filters,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<Decoration>, sqlx::Error> {
+    select_decorations!(
+        "",
+        "gis.decorations_in_region($1)
+         WHERE ($2::varchar IS NULL OR category = $2) AND ($3::varchar IS NULL OR asset_type = $3) AND ($4::uuid IS NULL OR id > $4)
+         ORDER BY id LIMIT $5",
+        code, filters.category.as_deref() as _, filters.asset_type.map(AssetType::as_str) as _, after, limit;
+        row => |decoration| decoration
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// Decorations in the service areas of the edges with a region label, by id, after the given one.
+pub(super) async fn in_edge_region(
+    executor: impl PgExecutor<'_>,
+    label: &str,
+    filters: &Filters,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<Decoration>, sqlx::Error> {
+    select_decorations!(
+        "",
+        "gis.decorations_in_edge_region($1)
+         WHERE ($2::varchar IS NULL OR category = $2) AND ($3::varchar IS NULL OR asset_type = $3) AND ($4::uuid IS NULL OR id > $4)
+         ORDER BY id LIMIT $5",
+        label, filters.category.as_deref() as _, filters.asset_type.map(AssetType::as_str) as _, after, limit;
+        row => |decoration| decoration
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// Counts by cell, at most `limit` cells.
+pub(super) async fn clusters(
+    executor: impl PgExecutor<'_>,
+    bounds: Bounds,
+    resolution: ClusterResolution,
+    filters: &Filters,
+    limit: i64,
+) -> Result<Vec<(Cell, i64)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"SELECT cell AS "cell!", n AS "n!" FROM gis.decoration_clusters($1, $2, $3, $4, $5, $6, $7) ORDER BY n DESC, cell LIMIT $8"#,
+        bounds.min_lat_deg(),
+        bounds.min_lng_deg(),
+        bounds.max_lat_deg(),
+        bounds.max_lng_deg(),
+        i32::from(resolution.level()),
+        filters.category.as_deref(),
+        filters.asset_type.map(AssetType::as_str),
+        limit
+    )
+    .fetch_all(executor)
+    .await?;
+    rows.into_iter().map(|row| Ok((cell(row.cell)?, row.n))).collect()
+}

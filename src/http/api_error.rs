@@ -1,0 +1,171 @@
+//! Errors as clients see them: `application/problem+json` (RFC 9457). A handler returns an [`ApiError`];
+//! the outermost layer (`context`) writes it, because only that knows the request id. Whatever answers with
+//! an error status and no problem of its own (axum's rejections, an unknown route) gets one there too.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::{IntoResponses, ToSchema};
+
+use crate::db::DbError;
+use crate::input::{FaultKind, Faults, FieldFault};
+
+/// Seconds after which to try again when the service or its database is not there.
+const RETRY_AFTER_S: u64 = 2;
+
+/// A problem document.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Problem {
+    /// Kind of problem, as a URI.
+    #[serde(rename = "type")]
+    #[schema(example = "urn:ar-supervisor:problem:invalid_input")]
+    pub kind: String,
+    /// The status in words.
+    pub title: &'static str,
+    /// HTTP status.
+    pub status: u16,
+    /// What went wrong this time, for people.
+    pub detail: String,
+    /// Stable name of the kind of problem.
+    #[schema(example = "invalid_input")]
+    pub code: &'static str,
+    /// The request's `X-Request-Id`.
+    pub request_id: String,
+    /// Every fault of the input, when the input is to blame.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub errors: Vec<FieldFault>,
+    /// Members that only this kind of problem has.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    pub extra: Map<String, Value>,
+}
+
+/// An error on its way to the client.
+#[derive(Debug)]
+pub struct ApiError {
+    problem: Box<Problem>,
+    retry_after_s: Option<u64>,
+}
+
+/// The problem that the outermost layer is to write.
+#[derive(Clone)]
+pub(super) struct PendingProblem(pub(super) Box<Problem>);
+
+impl ApiError {
+    /// An error with a status, a stable code and a sentence for people.
+    #[must_use]
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            problem: Box::new(Problem {
+                kind: format!("urn:ar-supervisor:problem:{code}"),
+                title: status.canonical_reason().unwrap_or("Error"),
+                status: status.as_u16(),
+                detail: detail.into(),
+                code,
+                request_id: String::new(),
+                errors: Vec::new(),
+                extra: Map::new(),
+            }),
+            retry_after_s: None,
+        }
+    }
+
+    /// The same error with one more member in its document.
+    #[must_use]
+    pub fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
+        self.problem.extra.insert(member.to_owned(), value.into());
+        self
+    }
+
+    /// 503: the service cannot answer now, and says when to come back.
+    #[must_use]
+    pub fn unavailable(code: &'static str, detail: impl Into<String>) -> Self {
+        Self { retry_after_s: Some(RETRY_AFTER_S), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail) }
+    }
+
+    /// 500: a bug of ours. What happened is for the log, not for the client.
+    #[must_use]
+    pub fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "something went wrong on our side; the log has it under this request id")
+    }
+
+    /// The generic error of a status that came without a document.
+    #[must_use]
+    pub(super) fn of_status(status: StatusCode) -> Self {
+        let (code, detail) = match status {
+            StatusCode::NOT_FOUND => ("unknown_route", "there is nothing at this address; GET /openapi.json lists what there is"),
+            StatusCode::METHOD_NOT_ALLOWED => ("method_not_allowed", "this address does not take that method; the header Allow lists those it takes"),
+            StatusCode::PAYLOAD_TOO_LARGE => ("body_too_large", "the body is larger than this route takes"),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => ("unsupported_media_type", "the body's Content-Type is not one this route takes"),
+            StatusCode::URI_TOO_LONG => ("uri_too_long", "the address is longer than 16 KiB"),
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => ("headers_too_large", "the headers are larger than 16 KiB"),
+            StatusCode::SERVICE_UNAVAILABLE => return Self::unavailable("unavailable", "the service cannot answer now"),
+            status if status.is_server_error() => return Self::internal(),
+            _ => ("bad_request", "the request cannot be read"),
+        };
+        Self::new(status, code, detail)
+    }
+}
+
+impl From<Faults> for ApiError {
+    /// 400 when anything could not be read, else 422; all faults are named.
+    fn from(faults: Faults) -> Self {
+        let errors = faults.into_vec();
+        let unreadable = errors.iter().any(|fault| fault.kind == FaultKind::Unreadable);
+        let status = if unreadable { StatusCode::BAD_REQUEST } else { StatusCode::UNPROCESSABLE_ENTITY };
+        let detail = match errors.as_slice() {
+            [one] => format!("{}: {}", one.field, one.detail),
+            many => format!("{} faults in the input", many.len()),
+        };
+        let mut error = Self::new(status, "invalid_input", detail);
+        error.problem.errors = errors;
+        error
+    }
+}
+
+impl From<DbError> for ApiError {
+    fn from(error: DbError) -> Self {
+        if error.is_unavailable() {
+            tracing::warn!(error = &error as &dyn std::error::Error, "database unavailable while {}", error.doing());
+            return Self::unavailable("database_unavailable", "the database cannot be reached or is too busy; try again");
+        }
+        tracing::error!(error = &error as &dyn std::error::Error, "database error while {}", error.doing());
+        Self::internal()
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = status.into_response();
+        if let Some(seconds) = self.retry_after_s {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response.extensions_mut().insert(PendingProblem(self.problem));
+        response
+    }
+}
+
+/// What every public read may fail with, for OpenAPI.
+#[derive(IntoResponses)]
+pub(crate) enum ReadFailures {
+    /// A parameter cannot be read: missing, unknown, repeated, not a number, a bad cursor.
+    #[response(status = 400, content_type = "application/problem+json")]
+    BadRequest(#[expect(dead_code, reason = "documents the body")] Problem),
+    /// A parameter was read, but its value is outside its domain.
+    #[response(status = 422, content_type = "application/problem+json")]
+    OutOfDomain(#[expect(dead_code, reason = "documents the body")] Problem),
+    /// The database cannot be reached or is too busy; `Retry-After` says when to come back.
+    #[response(status = 503, content_type = "application/problem+json")]
+    Unavailable(#[expect(dead_code, reason = "documents the body")] Problem),
+}
+
+/// 404, for OpenAPI.
+#[derive(IntoResponses)]
+pub(crate) enum NotFound {
+    /// There is no such thing.
+    #[response(status = 404, content_type = "application/problem+json")]
+    NotFound(#[expect(dead_code, reason = "documents the body")] Problem),
+}

@@ -1,0 +1,130 @@
+//! The outermost layer: every request gets an id and a span, every response carries the id, every error a
+//! problem document, and the log one line.
+
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tracing::Instrument;
+use uuid::Uuid;
+
+use super::api_error::{ApiError, PendingProblem};
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// Wraps a request: see the head of this file.
+pub(super) async fn layer(request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let request_id = request.headers().get(&X_REQUEST_ID).filter(|id| is_sane(id)).cloned().unwrap_or_else(new_id);
+    let id_text = request_id.to_str().unwrap_or_default().to_owned();
+    let trace = request.headers().get(&TRACEPARENT).and_then(|value| trace_id(value.to_str().ok()?).map(str::to_owned));
+    let method = request.method().clone();
+    let span = tracing::info_span!("request", request_id = id_text, trace_id = trace, %method);
+    async move {
+        // Set by the router, below us: the path's pattern never holds positions or tokens.
+        let mut response = next.run(request).await;
+        write_problem(&mut response, &id_text);
+        response.headers_mut().insert(X_REQUEST_ID, request_id);
+        let status = response.status().as_u16();
+        let route = response.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str).to_owned();
+        let elapsed_ms = started.elapsed().as_secs_f64() * 1e3;
+        if response.status().is_server_error() {
+            tracing::warn!(status, elapsed_ms, route, "{method} {route} answered {status}");
+        } else {
+            tracing::debug!(status, elapsed_ms, route, "{method} {route} answered {status}");
+        }
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+/// Inside the router: hands the matched route to the layer outside.
+pub(super) async fn note_route(request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let mut response = next.run(request).await;
+    if let Some(route) = route {
+        response.extensions_mut().insert(route);
+    }
+    response
+}
+
+/// Gives an error response its document, unless it wrote one itself.
+fn write_problem(response: &mut Response, request_id: &str) {
+    if !response.status().is_client_error() && !response.status().is_server_error() {
+        return;
+    }
+    if response.extensions().get::<PendingProblem>().is_none() {
+        let plain = ApiError::of_status(response.status()).into_response();
+        if let Some(retry_after) = plain.headers().get(header::RETRY_AFTER) {
+            response.headers_mut().insert(header::RETRY_AFTER, retry_after.clone());
+        }
+        if let Some(problem) = plain.extensions().get::<PendingProblem>() {
+            response.extensions_mut().insert(problem.clone());
+        }
+    }
+    let Some(PendingProblem(mut problem)) = response.extensions_mut().remove::<PendingProblem>() else { return };
+    request_id.clone_into(&mut problem.request_id);
+    let body = serde_json::to_vec(&problem).unwrap_or_default();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    headers.remove(header::CONTENT_ENCODING);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    *response.body_mut() = Body::from(body);
+}
+
+/// The answer to a panic: logged with its message, told to nobody.
+#[expect(clippy::needless_pass_by_value, reason = "the signature that catch-panic wants")]
+pub(super) fn panic_response(panic: Box<dyn std::any::Any + Send + 'static>) -> Response {
+    let message = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    tracing::error!(panic = message.unwrap_or("of another type"), "a handler panicked");
+    (StatusCode::INTERNAL_SERVER_ERROR, ApiError::internal()).into_response()
+}
+
+/// A caller's id is used when it is a short token; anything else could forge log lines.
+fn is_sane(id: &HeaderValue) -> bool {
+    let id = id.as_bytes();
+    (1..=128).contains(&id.len()) && id.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(b))
+}
+
+fn new_id() -> HeaderValue {
+    HeaderValue::from_str(&Uuid::now_v7().to_string()).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
+}
+
+/// The trace id of a W3C `traceparent`, when that is well formed.
+fn trace_id(traceparent: &str) -> Option<&str> {
+    let mut parts = traceparent.split('-');
+    let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let hex = |part: &str, length| part.len() == length && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    let well_formed = hex(version, 2) && hex(trace, 32) && hex(parent, 16) && hex(flags, 2);
+    (well_formed && trace.bytes().any(|b| b != b'0')).then_some(trace)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_short_tokens_pass_as_request_ids() {
+        for good in ["a", "0193-ab_c.d:e"] {
+            assert!(is_sane(&HeaderValue::from_static(good)), "{good}");
+        }
+        for bad in ["", "a b", "a\tb", "a\"b", "é"] {
+            assert!(!is_sane(&HeaderValue::from_bytes(bad.as_bytes()).expect("a header value")), "{bad}");
+        }
+        assert!(!is_sane(&HeaderValue::from_str(&"x".repeat(129)).expect("a header value")));
+    }
+
+    #[test]
+    fn traceparent_is_read_as_w3c_says() {
+        let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+        assert_eq!(trace_id(&format!("00-{trace}-00f067aa0ba902b7-01")), Some(trace));
+        assert_eq!(trace_id(&format!("00-{}-00f067aa0ba902b7-01", "0".repeat(32))), None);
+        assert_eq!(trace_id("00-xyz-00f067aa0ba902b7-01"), None);
+    }
+}

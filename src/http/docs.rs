@@ -1,0 +1,44 @@
+//! The API described: OpenAPI 3.1, read off the routes, and a page to browse it that needs no network.
+
+use axum::Router;
+use utoipa::OpenApi;
+use utoipa::openapi::OpenApi as Document;
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use super::layers;
+
+/// Where the document is served.
+pub const OPENAPI_PATH: &str = "/openapi.json";
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "ar-supervisor",
+        description = "Supervisor of a distributed augmented-reality system: what is around a point on Earth, which edge server is near, and what each edge holds.\n\nCoordinates are WGS 84 degrees, rounded to 8 decimals; lengths are metres unless a name says otherwise; distances are on the spheroid. Lists answer `items` and `next_cursor`. Errors are `application/problem+json` with a stable `code`, and name all faults at once. Every response carries `X-Request-Id`.",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
+    ),
+    tags(
+        (name = "discovery", description = "What is where, for phones; no token needed."),
+        (name = "regions", description = "Named areas of the Earth."),
+        (name = "health", description = "For orchestrators."),
+    ),
+    components(schemas(super::Problem, crate::input::FieldFault)),
+)]
+struct About;
+
+/// The head of the document; routes add the rest.
+pub(super) fn about() -> Document {
+    About::openapi()
+}
+
+/// The whole document, as served and as `ar-supervisor openapi` prints it.
+#[must_use]
+pub fn openapi() -> Document {
+    layers::api_routes().into_openapi()
+}
+
+/// `/openapi.json` and `/docs/`.
+pub(super) fn routes(document: Document) -> Router {
+    let config = Config::default().try_it_out_enabled(true).validator_url("none");
+    SwaggerUi::new("/docs").url(OPENAPI_PATH, document).config(config).into()
+}

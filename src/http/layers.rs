@@ -1,0 +1,82 @@
+//! The router of the whole service, and the layers around every route. Outermost first: request id and
+//! problem documents, panics, the size of the head, time, load, compression.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::{CompressionLayer, CompressionLevel};
+use utoipa_axum::router::OpenApiRouter;
+
+use super::{ApiError, context, docs, health};
+use crate::state::AppState;
+
+/// Largest target and largest header section of a request.
+const MAX_HEAD_PART_BYTES: usize = 16 * 1024;
+/// Largest body of a route that sets no limit of its own.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+/// Time for a whole request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// All routes of the service with all their layers.
+pub fn router(state: AppState) -> Router {
+    let (api, openapi) = api_routes().split_for_parts();
+    let api = api.with_state(state.clone()).route_layer(middleware::from_fn_with_state(state, shed));
+    Router::new()
+        .merge(api)
+        .merge(docs::routes(openapi))
+        .route("/", get(|| async { Redirect::temporary("/docs/") }))
+        // Only the routes inside know which of them matched.
+        .route_layer(middleware::from_fn(context::note_route))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
+        .layer(middleware::from_fn(limit_time))
+        .layer(middleware::from_fn(limit_head))
+        .layer(CatchPanicLayer::custom(context::panic_response))
+        .layer(middleware::from_fn(context::layer))
+}
+
+/// The documented routes: what OpenAPI publishes is read off these.
+pub(super) fn api_routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::with_openapi(docs::about())
+        .merge(health::routes())
+        .nest("/api/v1", crate::decorations::routes().merge(crate::regions::routes()))
+}
+
+/// 414 and 431: before anything is looked up.
+async fn limit_head(request: Request, next: Next) -> Response {
+    let target_bytes = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    if target_bytes > MAX_HEAD_PART_BYTES {
+        return StatusCode::URI_TOO_LONG.into_response();
+    }
+    let header_bytes: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if header_bytes > MAX_HEAD_PART_BYTES {
+        return StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE.into_response();
+    }
+    next.run(request).await
+}
+
+/// 503 when a request takes too long, whoever is to blame: its client's slow body or our slow database.
+async fn limit_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_elapsed) => ApiError::unavailable("timeout", "the request took longer than 10 s").into_response(),
+    }
+}
+
+/// 503 at once when more requests are under way than could be answered in time: better than a queue that
+/// makes all of them late. Health stays outside.
+async fn shed(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    if request.uri().path().starts_with("/health/") {
+        return next.run(request).await;
+    }
+    match state.in_flight.try_acquire() {
+        Ok(_place) => next.run(request).await,
+        Err(_full) => ApiError::unavailable("overloaded", "too many requests are under way; try again").into_response(),
+    }
+}

@@ -1,0 +1,66 @@
+//! What is wrong with one field, and the list of all that is wrong with an input.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// How bad a fault is: which of the two statuses it leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultKind {
+    /// Cannot be read at all: 400.
+    Unreadable,
+    /// Was read, but is outside its domain: 422.
+    OutOfDomain,
+}
+
+/// One fault of one field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FieldFault {
+    /// Name of the query parameter, body field or column.
+    pub field: String,
+    /// Stable name of the fault, in snake case.
+    #[schema(example = "out_of_range")]
+    pub code: &'static str,
+    /// What is wrong and what would be right, for people.
+    pub detail: String,
+    /// Decides the status; not on the wire.
+    #[serde(skip)]
+    #[schema(ignore)]
+    pub kind: FaultKind,
+}
+
+/// All faults found in one input.
+#[derive(Debug, Default)]
+pub struct Faults(Vec<FieldFault>);
+
+impl Faults {
+    /// Notes something that cannot be read (400).
+    pub fn unreadable(&mut self, field: &str, code: &'static str, detail: impl Into<String>) {
+        self.push(field, code, detail.into(), FaultKind::Unreadable);
+    }
+
+    /// Notes something read but outside its domain (422).
+    pub fn out_of_domain(&mut self, field: &str, code: &'static str, detail: impl Into<String>) {
+        self.push(field, code, detail.into(), FaultKind::OutOfDomain);
+    }
+
+    fn push(&mut self, field: &str, code: &'static str, detail: String, kind: FaultKind) {
+        self.0.push(FieldFault { field: field.to_owned(), code, detail, kind });
+    }
+
+    /// Adds the faults of a part.
+    pub(crate) fn append(&mut self, faults: Self) {
+        self.0.extend(faults.0);
+    }
+
+    /// Whether nothing was found.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The faults, in the order in which they were found.
+    #[must_use]
+    pub fn into_vec(self) -> Vec<FieldFault> {
+        self.0
+    }
+}

@@ -1,0 +1,83 @@
+//! Start and ordered stop: who runs, who is told to end, and in which order.
+//!
+//! stop: readiness off, no new connections → running requests drain → background tasks end → pools close.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Owner of every background task; cheap to clone.
+#[derive(Clone, Default)]
+pub struct Lifecycle {
+    started: Arc<AtomicBool>,
+    stopping: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Lifecycle {
+    /// A service that has not started yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Says that the schema is in place and requests can be served.
+    pub fn mark_started(&self) {
+        self.started.store(true, Ordering::Release);
+    }
+
+    /// Whether requests can be served.
+    #[must_use]
+    pub fn is_started(&self) -> bool {
+        self.started.load(Ordering::Acquire)
+    }
+
+    /// Cancelled when the service is to stop.
+    #[must_use]
+    pub fn stopping(&self) -> CancellationToken {
+        self.stopping.clone()
+    }
+
+    /// Begins the stop.
+    pub fn stop(&self) {
+        self.stopping.cancel();
+    }
+
+    /// Runs a background task, which ends by itself once [`Self::stopping`] is cancelled.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+
+    /// Waits until every background task has ended.
+    pub async fn tasks_ended(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+/// Resolves at the first SIGINT or SIGTERM. A second one ends the process at once, with status 130.
+///
+/// # Errors
+/// When the handlers cannot be installed.
+pub fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        #[expect(clippy::disallowed_methods, reason = "lives as long as the process, to end it; nobody waits for it")]
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            std::process::exit(130);
+        });
+    })
+}
