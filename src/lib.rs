@@ -9,3 +9,6 @@ pub mod lifecycle;
 pub mod regions;
 pub mod state;
 pub mod telemetry;
+pub mod commands;
+pub mod demo;
+pub mod edges;
