@@ -46,15 +46,17 @@ pub(super) async fn run(environment: &Environment, args: &Args) -> Outcome {
     let settings = ClusterSettings {
         data_dir: data_dir.join("postgres"),
         durable: true,
-        settings: ["shared_buffers=256MB", "work_mem=16MB", "maintenance_work_mem=128MB", "max_wal_size=2GB", "random_page_cost=1.1"].map(str::to_owned).to_vec(),
+        settings: ["shared_buffers=256MB", "work_mem=16MB", "maintenance_work_mem=128MB", "max_wal_size=2GB", "random_page_cost=1.1"]
+            .map(str::to_owned)
+            .to_vec(),
     };
     let cluster = tokio::task::spawn_blocking(move || PrivateCluster::start(&settings)).await??;
     ensure_database(&cluster).await?;
     let database = DatabaseConfig { primary: cluster.options(DATABASE), replica: None, max_connections: 20 };
     db::migrate(&database.primary).await?;
-    let loading = Db::new(&database);
+    let loading = Db::bulk(&database);
     let bar = progress_bar();
-    if let Some(loaded) = demo::load(loading.write(), args.demo, &bar).await? {
+    if let Some(loaded) = demo::load(&loading, args.demo, &bar).await? {
         println!("Loaded {} decorations, {} regions and {} edge servers.", loaded.decorations, loaded.regions, loaded.edge_servers);
         println!("{}", demo::ATTRIBUTION);
     }
@@ -84,7 +86,8 @@ fn secret(path: &Path) -> Result<SecretString, Box<dyn std::error::Error + Send 
 
 async fn ensure_database(cluster: &PrivateCluster) -> Result<(), sqlx::Error> {
     let mut connection = cluster.options("postgres").connect().await?;
-    let exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)").bind(DATABASE).fetch_one(&mut connection).await?;
+    let exists: bool =
+        sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)").bind(DATABASE).fetch_one(&mut connection).await?;
     if !exists {
         sqlx::raw_sql("CREATE DATABASE ar_supervisor").execute(&mut connection).await?;
     }
@@ -92,7 +95,8 @@ async fn ensure_database(cluster: &PrivateCluster) -> Result<(), sqlx::Error> {
 }
 
 fn progress_bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg:12} {wide_bar} {pos}/{len} {per_sec} {eta} left").unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style = ProgressStyle::with_template("{msg:12} {wide_bar} {pos}/{len} {per_sec} {eta} left")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(0).with_style(style);
     bar.enable_steady_tick(Duration::from_millis(200));
     bar

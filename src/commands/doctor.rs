@@ -39,6 +39,7 @@ fn fault<T>(what: impl Into<String>, cure: impl Into<String>) -> Result<T, Fault
 }
 
 /// A statement of ours failed: most often because what it looks at is not there.
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn unexpected(error: sqlx::Error) -> Fault {
     Fault { what: error.to_string(), cure: "cure what stands above first; then run doctor again".to_owned() }
 }
@@ -91,17 +92,24 @@ fn configuration(environment: &Environment) -> Finding {
 }
 
 async fn connect(environment: &Environment) -> Result<PgConnection, Fault> {
-    let config = environment.database().map_err(|error| Fault { what: error.to_string(), cure: "set the variables named above".to_owned() })?;
+    let config =
+        environment.database().map_err(|error| Fault { what: error.to_string(), cure: "set the variables named above".to_owned() })?;
     let options = &config.primary;
-    let place = format!("{}:{}", options.get_socket().map_or_else(|| options.get_host().to_owned(), |path| path.display().to_string()), options.get_port());
+    let place = format!(
+        "{}:{}",
+        options.get_socket().map_or_else(|| options.get_host().to_owned(), |path| path.display().to_string()),
+        options.get_port()
+    );
     options.clone().application_name("ar-supervisor doctor").connect().await.map_err(|error| Fault {
         what: format!("cannot connect to {place}: {}", error.source().map_or_else(|| error.to_string(), ToString::to_string)),
-        cure: "check that PostgreSQL runs there and that DATABASE_URL, or DB_HOST, DB_PORT, DB_USER, DB_PASSWORD and DB_NAME, are right".to_owned(),
+        cure: "check that PostgreSQL runs there and that DATABASE_URL, or DB_HOST, DB_PORT, DB_USER, DB_PASSWORD and DB_NAME, are right"
+            .to_owned(),
     })
 }
 
 async fn version(connection: &mut PgConnection) -> Finding {
-    let number: i32 = sqlx::query_scalar("SELECT current_setting('server_version_num')::int").fetch_one(connection).await.map_err(unexpected)?;
+    let number: i32 =
+        sqlx::query_scalar("SELECT current_setting('server_version_num')::int").fetch_one(connection).await.map_err(unexpected)?;
     if number < 150_000 {
         return fault(format!("PostgreSQL {} is too old", number / 10_000), "upgrade to PostgreSQL 15 or newer");
     }
@@ -124,11 +132,15 @@ async fn extensions(connection: &mut PgConnection) -> Finding {
 
 async fn schema(connection: &mut PgConnection) -> Finding {
     let migrate = "ar-supervisor migrate";
-    let exists: bool = sqlx::query_scalar("SELECT to_regclass('ar.schema_migrations') IS NOT NULL").fetch_one(&mut *connection).await.map_err(unexpected)?;
+    let exists: bool = sqlx::query_scalar("SELECT to_regclass('ar.schema_migrations') IS NOT NULL")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(unexpected)?;
     if !exists {
         return fault("the schema was never made", migrate);
     }
-    let applied: Vec<i64> = sqlx::query_scalar("SELECT version FROM ar.schema_migrations").fetch_all(&mut *connection).await.map_err(unexpected)?;
+    let applied: Vec<i64> =
+        sqlx::query_scalar("SELECT version FROM ar.schema_migrations").fetch_all(&mut *connection).await.map_err(unexpected)?;
     let pending = MIGRATOR.iter().filter(|migration| !applied.contains(&migration.version)).count();
     if pending > 0 {
         return fault(format!("{pending} migrations are pending"), migrate);
@@ -136,7 +148,8 @@ async fn schema(connection: &mut PgConnection) -> Finding {
     if let Some(newer) = applied.iter().find(|version| !MIGRATOR.version_exists(**version)) {
         return fault(format!("migration {newer} is unknown to this version"), "run the newer ar-supervisor that made it");
     }
-    let layer: Option<String> = sqlx::query_scalar("SELECT value FROM ar.meta WHERE key = 'sql_layer'").fetch_optional(connection).await.map_err(unexpected)?;
+    let layer: Option<String> =
+        sqlx::query_scalar("SELECT value FROM ar.meta WHERE key = 'sql_layer'").fetch_optional(connection).await.map_err(unexpected)?;
     if layer != Some(sql_layer_digest()) {
         return fault("the SQL layer (schema gis) is another version's", migrate);
     }
@@ -155,16 +168,21 @@ async fn indexes(connection: &mut PgConnection) -> Finding {
     let wanted: Vec<&str> = words.windows(3).filter(|w| w[0] == "INDEX" && w[2] == "ON").map(|w| w[1]).collect();
     let missing: Vec<&str> = wanted.iter().copied().filter(|name| !valid.iter().any(|valid| valid == name)).collect();
     if !missing.is_empty() {
-        let cure = "REINDEX INDEX CONCURRENTLY ar.<name> for an invalid one; for a missing one, run its CREATE INDEX from the folder migrations/";
+        let cure =
+            "REINDEX INDEX CONCURRENTLY ar.<name> for an invalid one; for a missing one, run its CREATE INDEX from the folder migrations/";
         return fault(format!("missing or invalid: {}", missing.join(", ")), cure);
     }
     Ok(format!("all {} are there and valid", wanted.len()))
 }
 
 async fn analyst(connection: &mut PgConnection) -> Finding {
-    let exists: bool = sqlx::query_scalar("SELECT to_regrole('ar_analyst') IS NOT NULL").fetch_one(&mut *connection).await.map_err(unexpected)?;
+    let exists: bool =
+        sqlx::query_scalar("SELECT to_regrole('ar_analyst') IS NOT NULL").fetch_one(&mut *connection).await.map_err(unexpected)?;
     if !exists {
-        return fault("role ar_analyst is missing", "as a superuser: CREATE ROLE ar_analyst LOGIN; then ar-supervisor migrate after UPDATE ar.meta SET value = '' WHERE key = 'sql_layer'");
+        return fault(
+            "role ar_analyst is missing",
+            "as a superuser: CREATE ROLE ar_analyst LOGIN; then ar-supervisor migrate after UPDATE ar.meta SET value = '' WHERE key = 'sql_layer'",
+        );
     }
     let rights: (bool, bool, bool) = sqlx::query_as(
         "SELECT has_table_privilege('ar_analyst', 'gis.decorations', 'SELECT'), has_schema_privilege('ar_analyst', 'ar', 'USAGE'),
@@ -175,9 +193,15 @@ async fn analyst(connection: &mut PgConnection) -> Finding {
     .map_err(unexpected)?;
     match rights {
         (true, false, false) => Ok("ar_analyst reads gis and nothing else".to_owned()),
-        (false, ..) => fault("ar_analyst may not read gis", "GRANT USAGE ON SCHEMA gis TO ar_analyst; GRANT SELECT ON ALL TABLES IN SCHEMA gis TO ar_analyst"),
+        (false, ..) => fault(
+            "ar_analyst may not read gis",
+            "GRANT USAGE ON SCHEMA gis TO ar_analyst; GRANT SELECT ON ALL TABLES IN SCHEMA gis TO ar_analyst",
+        ),
         (_, true, _) => fault("ar_analyst may use schema ar", "REVOKE ALL ON SCHEMA ar FROM PUBLIC, ar_analyst"),
-        (.., true) => fault("ar_analyst may make temporary objects", "as the database's owner: REVOKE TEMPORARY ON DATABASE <name> FROM PUBLIC, ar_analyst"),
+        (.., true) => fault(
+            "ar_analyst may make temporary objects",
+            "as the database's owner: REVOKE TEMPORARY ON DATABASE <name> FROM PUBLIC, ar_analyst",
+        ),
     }
 }
 
@@ -201,7 +225,8 @@ async fn cells(connection: &mut PgConnection, args: &Args) -> Finding {
     let mut wrong = Vec::new();
     for row in &rows {
         let position = LatLng::new(row.location.0.y(), row.location.0.x());
-        let position = position.map_err(|error| Fault { what: format!("decoration {}: {error}", row.id), cure: "write its location again".to_owned() })?;
+        let position = position
+            .map_err(|error| Fault { what: format!("decoration {}: {error}", row.id), cure: "write its location again".to_owned() })?;
         let right = Cells::of(position);
         if (right.r5.to_db(), right.r7.to_db(), right.r9.to_db()) != (row.h3_r5, row.h3_r7, row.h3_r9) {
             wrong.push((row.id, right));
@@ -211,7 +236,10 @@ async fn cells(connection: &mut PgConnection, args: &Args) -> Finding {
         return Ok(format!("right on {} decorations", rows.len()));
     }
     if !args.repair_cells {
-        return fault(format!("wrong on {} of {} decorations, such as {}", wrong.len(), rows.len(), wrong[0].0), "ar-supervisor doctor --all --repair-cells");
+        return fault(
+            format!("wrong on {} of {} decorations, such as {}", wrong.len(), rows.len(), wrong[0].0),
+            "ar-supervisor doctor --all --repair-cells",
+        );
     }
     for (id, right) in &wrong {
         sqlx::query("UPDATE ar.decorations SET h3_r5 = $2, h3_r7 = $3, h3_r9 = $4 WHERE id = $1")
@@ -233,7 +261,10 @@ async fn clock(connection: &mut PgConnection) -> Finding {
     let after = Utc::now();
     let ahead = if theirs < before { before - theirs } else { (theirs - after).max(TimeDelta::zero()) };
     if ahead > TimeDelta::seconds(5) {
-        return fault(format!("ours and the database's differ by {} s", ahead.num_seconds()), "let both machines keep time with NTP (timedatectl set-ntp true)");
+        return fault(
+            format!("ours and the database's differ by {} s", ahead.num_seconds()),
+            "let both machines keep time with NTP (timedatectl set-ntp true)",
+        );
     }
     Ok(format!("within {} ms of the database's", (ahead + (after - before)).num_milliseconds()))
 }

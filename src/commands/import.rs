@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use flate2::bufread::MultiGzDecoder;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use sqlx::PgPool;
 
 use super::Outcome;
 use crate::config::Environment;
@@ -35,11 +36,11 @@ pub(super) async fn run(environment: &Environment, args: &Args) -> Outcome {
     // Before anything is written: a wrong name should not be found out after the first file.
     let inputs: Vec<(&PathBuf, Format, File)> = args.files.iter().map(|path| open(path)).collect::<Result<_, _>>()?;
     db::migrate(&database.primary).await?;
-    let db = Db::new(&database);
+    let pool = Db::bulk(&database);
     let options = Options { cdn_base_url: content.cdn_base_url, dry_run: args.dry_run };
     let mut any_rejected = false;
     for (path, format, file) in inputs {
-        let report = import_file(&db, path, format, file, &options).await?;
+        let report = import_file(&pool, path, format, file, &options).await?;
         any_rejected |= report.rejected > 0;
         if args.json {
             println!("{}", serde_json::to_string(&report)?);
@@ -47,7 +48,7 @@ pub(super) async fn run(environment: &Environment, args: &Args) -> Outcome {
             print(&report, args);
         }
     }
-    db.close().await;
+    pool.close().await;
     Ok(if any_rejected { ExitCode::from(2) } else { ExitCode::SUCCESS })
 }
 
@@ -58,7 +59,13 @@ fn open(path: &PathBuf) -> Result<(&PathBuf, Format, File), String> {
     Ok((path, format, file))
 }
 
-async fn import_file(db: &Db, path: &Path, format: Format, file: File, options: &Options) -> Result<Report, Box<dyn std::error::Error + Send + Sync>> {
+async fn import_file(
+    pool: &PgPool,
+    path: &Path,
+    format: Format,
+    file: File,
+    options: &Options,
+) -> Result<Report, Box<dyn std::error::Error + Send + Sync>> {
     let style = ProgressStyle::with_template("{prefix} {wide_bar} {percent}% {msg} {eta} left")?;
     let bar = ProgressBar::new(file.metadata()?.len()).with_style(style).with_prefix(path.display().to_string());
     let started = Instant::now();
@@ -69,14 +76,20 @@ async fn import_file(db: &Db, path: &Path, format: Format, file: File, options: 
     } else {
         file
     };
-    let report = import(db.write(), input, format, options.clone(), |progress| {
+    let report = import(pool, input, format, options.clone(), |progress| {
         let rate = rate(progress.rows, started);
         bar.set_message(format!("{} rows, {} rows/s", HumanCount(progress.rows), HumanCount(rate)));
     })
     .await?;
     bar.finish_and_clear();
     let rows = report.created + report.updated + report.unchanged + report.rejected;
-    eprintln!("{}: {} rows in {:.1} s ({} rows/s)", path.display(), HumanCount(rows), started.elapsed().as_secs_f64(), HumanCount(rate(rows, started)));
+    eprintln!(
+        "{}: {} rows in {:.1} s ({} rows/s)",
+        path.display(),
+        HumanCount(rows),
+        started.elapsed().as_secs_f64(),
+        HumanCount(rate(rows, started))
+    );
     Ok(report)
 }
 
@@ -97,5 +110,8 @@ fn print(report: &Report, args: &Args) {
         println!("  warning: {warning}");
     }
     let would = if args.dry_run { "dry run, nothing was changed: " } else { "" };
-    println!("  {would}{} created, {} updated, {} unchanged, {} rejected", report.created, report.updated, report.unchanged, report.rejected);
+    println!(
+        "  {would}{} created, {} updated, {} unchanged, {} rejected",
+        report.created, report.updated, report.unchanged, report.rejected
+    );
 }

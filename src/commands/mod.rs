@@ -47,14 +47,15 @@ type Outcome = Result<ExitCode, Box<dyn Error + Send + Sync>>;
 pub fn run(CommandLine { command }: CommandLine) -> ExitCode {
     let environment = Environment::of_process();
     let log_format = if matches!(command, Command::Serve(_)) { LogFormat::Json } else { LogFormat::Pretty };
-    let outcome = environment.log(log_format).map_err(Into::into).and_then(|log| crate::telemetry::start(&log)).and_then(|()| match command {
-        Command::Openapi => print_openapi(),
-        Command::Serve(args) => block_on(serve::run(&environment, &args)),
-        Command::Dev(args) => block_on(dev::run(&environment, &args)),
-        Command::Migrate => block_on(migrate::run(&environment)),
-        Command::Import(args) => block_on(import::run(&environment, &args)),
-        Command::Doctor(args) => block_on(doctor::run(&environment, &args)),
-    });
+    let outcome =
+        environment.log(log_format).map_err(Into::into).and_then(|log| crate::telemetry::start(&log)).and_then(|()| match command {
+            Command::Openapi => print_openapi(),
+            Command::Serve(args) => block_on(serve::run(&environment, &args)),
+            Command::Dev(args) => block_on(dev::run(&environment, &args)),
+            Command::Migrate => block_on(migrate::run(&environment)),
+            Command::Import(args) => block_on(import::run(&environment, &args)),
+            Command::Doctor(args) => block_on(doctor::run(&environment, &args)),
+        });
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error}");
         let mut cause = error.source();

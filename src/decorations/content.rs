@@ -41,7 +41,8 @@ pub(super) enum Raw {
 pub(super) struct Fields(pub(super) Vec<(String, Raw)>);
 
 /// Fields that we answer but decide ourselves: accepted and ignored, so that get, edit, put works.
-const READ_ONLY: [&str; 8] = ["version", "h3", "created_by", "created_at", "updated_at", "deleted_at", "distance_meters", "bearing_degrees"];
+const READ_ONLY: [&str; 8] =
+    ["version", "h3", "created_by", "created_at", "updated_at", "deleted_at", "distance_meters", "bearing_degrees"];
 
 /// What a reading gives: the id if there was one, the content, and the names nobody knows.
 pub(super) struct Reading {
@@ -64,7 +65,8 @@ pub(super) fn read(fields: Fields, cdn_base_url: Option<&Url>) -> Result<Reading
     let position = reader.position();
     let radius_meters = reader.required_integer("radius_meters", 1, 10_000);
     let height_offset = reader.hundredths("height_offset", -999.99, 999.99, 0.0);
-    let [low_res_url, medium_res_url, high_res_url] = ["low_res_url", "medium_res_url", "high_res_url"].map(|field| reader.asset_url(field));
+    let [low_res_url, medium_res_url, high_res_url] =
+        ["low_res_url", "medium_res_url", "high_res_url"].map(|field| reader.asset_url(field));
     let scale = ["scale_x", "scale_y", "scale_z"].map(|field| reader.hundredths(field, 0.01, 999.99, 1.0));
     let rotation_deg = ["rotation_x", "rotation_y", "rotation_z"].map(|field| reader.hundredths(field, -360.0, 360.0, 0.0));
     let asset_type = reader.asset_type();
@@ -166,6 +168,7 @@ impl Reader<'_> {
         let Some(number) = self.take(name).and_then(|raw| self.read_decimal(name, &raw)) else { return default };
         if !(least..=most).contains(&number) {
             self.faults.out_of_domain(name, "out_of_range", format!("{number} is outside {least} to {most}"));
+            return default;
         }
         #[expect(clippy::float_cmp, reason = "the nearest double of a number with two decimals is what we want, exactly")]
         if (number * 100.0).round() / 100.0 != number {

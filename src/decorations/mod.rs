@@ -6,7 +6,6 @@ pub mod import;
 mod model;
 mod store;
 
-
 pub use content::Content;
 pub use counts::{fold_counts, keep_counts_folded};
 pub use model::{AssetType, Decoration, Lod, NearbyDecoration};

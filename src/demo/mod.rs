@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 use sqlx::{PgConnection, PgPool};
 
 use crate::db::DbError;
+use crate::decorations::fold_counts;
 use crate::decorations::import::{ImportError, import_contents};
 use crate::edges::{self, NewEdge};
 use crate::geo::{LatLng, Metres};
@@ -80,7 +81,8 @@ pub async fn load(pool: &PgPool, size: Size, bar: &ProgressBar) -> Result<Option
     };
     let failed = |error| DbError::new("looking for demo data", error);
     let mut connection = pool.acquire().await.map_err(failed)?;
-    let present = sqlx::query_scalar!("SELECT value FROM ar.meta WHERE key = 'demo'").fetch_optional(&mut *connection).await.map_err(failed)?;
+    let present =
+        sqlx::query_scalar!("SELECT value FROM ar.meta WHERE key = 'demo'").fetch_optional(&mut *connection).await.map_err(failed)?;
     if present.as_deref().is_some_and(|present| present == name || present == "full") {
         return Ok(None);
     }
@@ -90,8 +92,10 @@ pub async fn load(pool: &PgPool, size: Size, bar: &ProgressBar) -> Result<Option
         edge_servers: load_edges(&mut connection).await?,
         decorations: load_decorations(pool, size, bar).await?,
     };
+    bar.set_message("counts");
+    fold_counts(pool).await.map_err(failed)?;
     // So that the first requests are planned with what is there.
-    sqlx::raw_sql("SELECT ar.fold_decoration_counts(); ANALYZE ar.decorations, ar.decoration_counts, ar.regions, ar.region_parts, ar.edge_servers, ar.h3_cells")
+    sqlx::raw_sql("ANALYZE ar.decorations, ar.decoration_counts, ar.regions, ar.region_parts, ar.edge_servers, ar.h3_cells")
         .execute(&mut *connection)
         .await
         .map_err(failed)?;

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::coverage::circle_cells;
 use crate::db::DbError;
-use crate::geo::{Geog, LatLng, Metres};
+use crate::geo::{Cell, Geog, LatLng, Metres};
 
 /// An edge server with a circular service area.
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ pub async fn add(connection: &mut PgConnection, edge: &NewEdge, sync_margin: Met
 async fn insert(connection: &mut PgConnection, edge: &NewEdge, sync_margin: Metres) -> Result<Uuid, sqlx::Error> {
     let id = Uuid::now_v7();
     let radius = Metres(edge.service_radius_km * 1000.0);
-    let cells: Vec<i64> = circle_cells(edge.position, Metres(radius.0 + sync_margin.0)).into_iter().map(|cell| cell.to_db()).collect();
+    let cells: Vec<i64> = circle_cells(edge.position, Metres(radius.0 + sync_margin.0)).into_iter().map(Cell::to_db).collect();
     let mut transaction = connection.begin().await?;
     sqlx::query!(
         "INSERT INTO ar.edge_servers (id, name, region, api_url, websocket_url, location, service_radius_km, service_area, max_connections)

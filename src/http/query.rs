@@ -186,9 +186,12 @@ impl QueryReader {
     pub(crate) fn bounds(&mut self) -> Option<Bounds> {
         let corners = ["min_lat", "min_lng", "max_lat", "max_lng"].map(|name| self.required_decimal(name));
         let [Some(min_lat_deg), Some(min_lng_deg), Some(max_lat_deg), Some(max_lng_deg)] = corners else { return None };
-        for (name, deg, most) in
-            [("min_lat", min_lat_deg, 90.0), ("max_lat", max_lat_deg, 90.0), ("min_lng", min_lng_deg, 180.0), ("max_lng", max_lng_deg, 180.0)]
-        {
+        for (name, deg, most) in [
+            ("min_lat", min_lat_deg, 90.0),
+            ("max_lat", max_lat_deg, 90.0),
+            ("min_lng", min_lng_deg, 180.0),
+            ("max_lng", max_lng_deg, 180.0),
+        ] {
             if deg.abs() > most {
                 self.faults.out_of_domain(name, "out_of_range", format!("{deg} is outside -{most} to {most} degrees"));
             }

@@ -1,10 +1,10 @@
-//! JSON objects read strictly: a name that comes twice is an error (serde_json would keep the last one), and
+//! JSON objects read strictly: a name that comes twice is an error (`serde_json` would keep the last one), and
 //! a GeoJSON collection is read feature by feature, never as a whole.
 
 use std::fmt;
 
 use serde::Deserializer;
-use serde::de::{DeserializeSeed, Deserialize, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use crate::decorations::content::{Fields, Raw};

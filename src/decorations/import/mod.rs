@@ -17,7 +17,6 @@ use url::Url;
 use uuid::Uuid;
 
 pub use records::Format;
-pub use write::ensure_outlines;
 
 use super::content::{self, Content, Fields};
 use crate::db::DbError;
@@ -202,7 +201,12 @@ async fn write_all(
         report.errors.extend(batch.errors.into_iter().chain(written.errors));
         unknown.extend(batch.unknown);
         if let Some(broken) = batch.broken {
-            report.errors.push(RowError { row: rows + 1, field: String::new(), code: "unreadable", detail: format!("the input ends here: {broken}") });
+            report.errors.push(RowError {
+                row: rows + 1,
+                field: String::new(),
+                code: "unreadable",
+                detail: format!("the input ends here: {broken}"),
+            });
             report.rejected += 1;
         }
         progress(Progress { rows, bytes: batch.bytes });

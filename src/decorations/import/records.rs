@@ -156,7 +156,11 @@ fn point_fields(feature: Value) -> Result<Fields, &'static str> {
         return Err("the geometry is not a Point with two coordinates");
     };
     let mut fields: Vec<(String, Raw)> = match feature.remove("properties") {
-        Some(Value::Object(properties)) => properties.into_iter().filter(|(name, _)| name != "lat" && name != "lng").map(|(name, value)| (name, Raw::Json(value))).collect(),
+        Some(Value::Object(properties)) => properties
+            .into_iter()
+            .filter(|(name, _)| name != "lat" && name != "lng")
+            .map(|(name, value)| (name, Raw::Json(value)))
+            .collect(),
         Some(Value::Null) | None => Vec::new(),
         Some(_) => return Err("the properties are not an object"),
     };

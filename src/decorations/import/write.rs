@@ -79,7 +79,8 @@ impl Writer {
             written.add(write_distinct(&mut transaction, distinct).await?);
             rest = later;
         }
-        let cells: HashSet<Cell> = rows.iter().flat_map(|row| drawn_cells(row.content.position)).filter(|cell| !self.outlined.contains(cell)).collect();
+        let cells: HashSet<Cell> =
+            rows.iter().flat_map(|row| drawn_cells(row.content.position)).filter(|cell| !self.outlined.contains(cell)).collect();
         ensure_outlines(&mut transaction, &cells).await?;
         if self.dry_run {
             transaction.rollback().await?;
@@ -138,7 +139,9 @@ async fn write_distinct(connection: &mut PgConnection, rows: &[Row]) -> Result<W
         }
         match with_id.or(with_external_id).map(|at| &present[at]) {
             None => new.push((row.id.unwrap_or_else(Uuid::now_v7), &row.content)),
-            Some(present) if present.deleted || keep_external_id(&row.content, present) != present.content => changed.push((present.id, &row.content)),
+            Some(present) if present.deleted || keep_external_id(&row.content, present) != present.content => {
+                changed.push((present.id, &row.content));
+            }
             Some(_) => written.unchanged += 1,
         }
     }
@@ -273,15 +276,13 @@ async fn update(connection: &mut PgConnection, rows: &[(Uuid, &Content)]) -> Res
 /// The cells of a position that maps draw: those it is stored with, and the ancestors it is counted in.
 fn drawn_cells(position: LatLng) -> impl Iterator<Item = Cell> {
     let cells = Cells::of(position);
-    let counted = [Resolution::Zero, Resolution::One, Resolution::Two, Resolution::Three, Resolution::Four, Resolution::Five, Resolution::Seven];
+    let counted =
+        [Resolution::Zero, Resolution::One, Resolution::Two, Resolution::Three, Resolution::Four, Resolution::Five, Resolution::Seven];
     [cells.r5, cells.r7].into_iter().chain(counted.into_iter().filter_map(move |resolution| cells.r9.parent(resolution)))
 }
 
 /// Stores the outlines of cells that are not stored yet.
-///
-/// # Errors
-/// When the database fails.
-pub async fn ensure_outlines(connection: &mut PgConnection, cells: &HashSet<Cell>) -> Result<(), sqlx::Error> {
+async fn ensure_outlines(connection: &mut PgConnection, cells: &HashSet<Cell>) -> Result<(), sqlx::Error> {
     let numbers: Vec<i64> = cells.iter().map(|cell| cell.to_db()).collect();
     let missing = sqlx::query_scalar!(
         r#"SELECT n.cell AS "cell!" FROM unnest($1::bigint[]) AS n(cell) WHERE NOT EXISTS (SELECT FROM ar.h3_cells c WHERE c.cell = n.cell) ORDER BY 1"#,
