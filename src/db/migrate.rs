@@ -109,7 +109,12 @@ fn layer_files() -> impl Iterator<Item = &'static str> {
 /// # Errors
 /// See [`MigrateFailure`]. A failed migration leaves the database as it was.
 pub async fn migrate(options: &PgConnectOptions) -> Result<Migrated, MigrateFailure> {
-    let options = options.clone().application_name("ar-supervisor migrate").options([("lock_timeout", "10s"), ("statement_timeout", "0")]);
+    let options = options.clone().application_name("ar-supervisor migrate").options([
+        ("lock_timeout", "10s"),
+        ("statement_timeout", "0"),
+        // "already exists, skipping" is nothing to tell.
+        ("client_min_messages", "warning"),
+    ]);
     let mut connection = options.connect().await.map_err(while_doing("connecting to the database"))?;
     // Polled: a waiter on an advisory lock deadlocks with CREATE INDEX CONCURRENTLY.
     while !try_lock(&mut connection).await? {
