@@ -1,5 +1,6 @@
 -- Schema `ar` holds the tables and belongs to the service alone; analysts read schema `gis` (folder sql/).
 -- PostGIS and pg_trgm are there already: `ar-supervisor migrate` installs them or says what to do.
+COMMENT ON SCHEMA ar IS 'Tables of the AR supervisor, for the service alone: analysts read schema gis.';
 
 CREATE TABLE ar.meta (
     key   text CONSTRAINT meta_pkey PRIMARY KEY,

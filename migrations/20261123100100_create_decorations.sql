@@ -91,10 +91,10 @@ CREATE TABLE ar.decoration_counts (
     category    varchar(100) NOT NULL,
     asset_type  varchar(50) NOT NULL,
     n           bigint NOT NULL,
-    min_lat_deg double precision NOT NULL,
-    max_lat_deg double precision NOT NULL,
-    min_lng_deg double precision NOT NULL,
-    max_lng_deg double precision NOT NULL,
+    min_lat_deg double precision NOT NULL CONSTRAINT decoration_counts_min_lat_deg_range CHECK (min_lat_deg BETWEEN -90 AND 90),
+    max_lat_deg double precision NOT NULL CONSTRAINT decoration_counts_max_lat_deg_range CHECK (max_lat_deg BETWEEN -90 AND 90),
+    min_lng_deg double precision NOT NULL CONSTRAINT decoration_counts_min_lng_deg_range CHECK (min_lng_deg BETWEEN -180 AND 180),
+    max_lng_deg double precision NOT NULL CONSTRAINT decoration_counts_max_lng_deg_range CHECK (max_lng_deg BETWEEN -180 AND 180),
     CONSTRAINT decoration_counts_pkey PRIMARY KEY (resolution, cell, category, asset_type),
     CONSTRAINT decoration_counts_cell_is_of_resolution CHECK (cell >> 52 = 128 + resolution)
 );
@@ -115,10 +115,10 @@ CREATE TABLE ar.decoration_count_deltas (
     category    varchar(100) NOT NULL,
     asset_type  varchar(50) NOT NULL,
     n           bigint NOT NULL,
-    min_lat_deg double precision NOT NULL,
-    max_lat_deg double precision NOT NULL,
-    min_lng_deg double precision NOT NULL,
-    max_lng_deg double precision NOT NULL
+    min_lat_deg double precision NOT NULL CONSTRAINT decoration_count_deltas_min_lat_deg_range CHECK (min_lat_deg BETWEEN -90 AND 90),
+    max_lat_deg double precision NOT NULL CONSTRAINT decoration_count_deltas_max_lat_deg_range CHECK (max_lat_deg BETWEEN -90 AND 90),
+    min_lng_deg double precision NOT NULL CONSTRAINT decoration_count_deltas_min_lng_deg_range CHECK (min_lng_deg BETWEEN -180 AND 180),
+    max_lng_deg double precision NOT NULL CONSTRAINT decoration_count_deltas_max_lng_deg_range CHECK (max_lng_deg BETWEEN -180 AND 180)
 );
 COMMENT ON TABLE ar.decoration_count_deltas IS 'Changes not yet folded into decoration_counts. Writers only append, so that no two of them wait for one counter.';
 COMMENT ON COLUMN ar.decoration_count_deltas.cell IS 'H3 cell at resolution 5, ancestor of the r9 cell.';

@@ -32,7 +32,8 @@ fn unroll(ring: &[Coord<f64>]) -> Vec<Coord<f64>> {
     let mut unrolled: Vec<Coord<f64>> = Vec::with_capacity(ring.len() + 1);
     for &corner in ring.iter().chain(ring.first()) {
         let x = match unrolled.last() {
-            Some(before) => before.x + (corner.x - before.x + 540.0).rem_euclid(360.0) - 180.0,
+            // Whole turns, so that a corner keeps its digits and the ring ends exactly where it began.
+            Some(before) => corner.x + 360.0 * ((before.x - corner.x) / 360.0).round(),
             None => corner.x,
         };
         unrolled.push(Coord { x, y: corner.y });

@@ -1,1 +1,15 @@
-fn main() {}
+//! Integration tests: one binary, one private database server, one clone of a migrated database for each
+//! test. A missing PostgreSQL fails here, it never skips.
+//!
+//! `AR_TEST_QUERIES` and `AR_TEST_SEED` set how many random queries `brute_force` asks and from which seed.
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test ends at what it did not expect")]
+
+mod bad_input;
+mod brute_force;
+mod commands;
+mod discovery;
+mod http_basics;
+mod import;
+mod plans;
+mod schema;
+mod support;

@@ -1,0 +1,86 @@
+//! The published routes and their parameters, and a database in which their examples find something.
+
+use serde_json::Value;
+
+use crate::support::TestServer;
+
+/// A parameter as OpenAPI describes it.
+#[derive(Clone, Debug)]
+pub(super) struct Parameter {
+    pub(super) name: String,
+    pub(super) required: bool,
+    /// As it stands in a query string.
+    pub(super) example: String,
+    pub(super) schema: Value,
+}
+
+/// A route that is read with GET.
+#[derive(Clone, Debug)]
+pub(super) struct Route {
+    /// With its path parameters filled in.
+    pub(super) path: String,
+    /// As published.
+    pub(super) template: String,
+    pub(super) query: Vec<Parameter>,
+    pub(super) in_path: Vec<Parameter>,
+}
+
+impl Route {
+    /// The route with its required parameters but for those that `other` gives.
+    pub(super) fn with(&self, other: &[(&str, &str)]) -> String {
+        let base = self.query.iter().filter(|parameter| parameter.required && other.iter().all(|(name, _)| *name != parameter.name));
+        let pairs = base.map(|parameter| format!("{}={}", parameter.name, parameter.example));
+        let pairs: Vec<String> = pairs.chain(other.iter().map(|(name, value)| format!("{name}={value}"))).collect();
+        format!("{}?{}", self.path, pairs.join("&"))
+    }
+}
+
+impl Parameter {
+    fn of(value: &Value) -> Self {
+        let schema = value["schema"].clone();
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let given = value.get("example").or_else(|| schema.get("example")).or_else(|| schema.get("default")).or_else(|| schema["enum"].get(0));
+        let example = given.map(text);
+        let name = value["name"].as_str().expect("a name").to_owned();
+        let required = value["required"] == true;
+        assert!(!required || example.is_some(), "{name} is required: OpenAPI should give an example, for people and for this test");
+        Self { name, required, example: example.unwrap_or_else(|| "art".to_owned()), schema }
+    }
+
+    pub(super) fn kind(&self) -> &str {
+        self.schema["type"].as_str().unwrap_or_else(|| panic!("{} has no plain type: {}", self.name, self.schema))
+    }
+
+    /// `minimum` or `maximum`.
+    pub(super) fn limit(&self, which: &str) -> Option<f64> {
+        self.schema[which].as_f64()
+    }
+
+    pub(super) fn max_chars(&self) -> Option<usize> {
+        self.schema["maxLength"].as_u64().map(|length| usize::try_from(length).expect("small"))
+    }
+}
+
+/// A service on which the examples of the document find something.
+pub(super) async fn served() -> (TestServer, Vec<Route>) {
+    let t = TestServer::start().await;
+    t.new_region("DE", "Germany").boxes(&[[47.2, 5.8, 55.1, 15.1]]).insert().await;
+    t.decoration("here").at(52.52, 13.405).insert().await;
+    t.fold_counts().await;
+    let document = t.get("/openapi.json").await.ok().json();
+    let mut routes = Vec::new();
+    for (template, item) in document["paths"].as_object().expect("paths") {
+        let Some(get) = item.get("get") else { continue };
+        // Who is asked for a token answers without it before looking at the rest.
+        if get.get("security").is_some() {
+            continue;
+        }
+        let parameters = get["parameters"].as_array().cloned().unwrap_or_default();
+        let of = |place: &str| parameters.iter().filter(|parameter| parameter["in"] == place).map(Parameter::of).collect::<Vec<_>>();
+        let in_path = of("path");
+        let path = in_path.iter().fold(template.clone(), |path, parameter| path.replace(&format!("{{{}}}", parameter.name), &parameter.example));
+        routes.push(Route { path, template: template.clone(), query: of("query"), in_path });
+    }
+    assert!(routes.iter().map(|route| route.query.len()).sum::<usize>() > 20, "{routes:#?}");
+    (t, routes)
+}

@@ -1,0 +1,90 @@
+//! Inputs and the right answer to each (promises §4), for every kind of parameter, as they stand in a query string.
+
+use super::api::Parameter;
+
+/// What nobody can read as a number.
+const NO_NUMBERS: &[&str] = &[
+    "", "%20", "%09", "+", "NaN", "nan", "-nan", "inf", "-inf", "Infinity", "-Infinity", "1e400", "-1e400", "1e999999999", "0x10", "0b1", "1_000", "1%2C5",
+    "1,5", ".5", "5.", "-", "--1", "%2B1", "+1", "1+", "%201", "1%20", "1%00", "%001", "1%0A", "1e", "e5", "1e5.5", "1.2.3", "null", "true", "undefined",
+    "[1]", "\"1\"", "%D9%A1", "%EF%BC%91", "%E2%88%921", "1%C2%A0", "12abc", "%", "%zz", "1;2", "$1", "1'--",
+];
+
+/// Bytes that are no UTF-8: stray, overlong, cut off, a lone surrogate.
+const NO_UTF_8: &[&str] = &["%FF", "%C0%AF", "%C3%28", "%E2%82", "%ED%A0%80", "%F8%88%80%80%80", "1%80"];
+
+/// Control characters, U+0000 among them.
+const CONTROLS: &[&str] = &["%00", "a%00b", "%01", "%07", "%0A", "%0D%0Aa", "%1B[31m", "%7F", "%C2%80", "%C2%9F", "a%09b"];
+
+/// Texts that are odd but texts: found or not found, never an error of ours.
+const ODD_TEXTS: &[&str] = &[
+    "'", "''", "';DROP%20TABLE%20ar.decorations;--", "%25", "_", "\\", "%5Cu0000", "$1", "%F0%9F%8E%A8", "%CC%81", "%E2%80%8F", "%EF%BF%BF", "%F4%8F%BF%BF", "%",
+    "%zz", "..%2F..", "null", "NaN", "-1", "{}", "[]", "%3Cscript%3E", "%C4%B0", "%C3%9F", "+", "%20",
+];
+
+/// Values to refuse, with the status to refuse them with.
+pub(super) fn bad_values(parameter: &Parameter) -> Vec<(String, u16)> {
+    let mut bad: Vec<(String, u16)> = NO_UTF_8.iter().map(|text| ((*text).to_owned(), 400)).collect();
+    let mut add = |texts: &[&str], status: u16| bad.extend(texts.iter().map(|text| ((*text).to_owned(), status)));
+    match parameter.kind() {
+        "number" => {
+            add(NO_NUMBERS, 400);
+            add(&out_of_range(parameter, 1e-9), 422);
+            add(&["1e308", "-1e308", "99999999999999999999999999"], 422);
+        }
+        "integer" => {
+            add(NO_NUMBERS, 400);
+            add(&["1.5", "1.0", "1e3", "1e0", "-1.0"], 400);
+            add(&out_of_range(parameter, 1.0), 422);
+            add(&["1000000000", "-1000000000", "2147483648", "9223372036854775807", "9223372036854775808", "-9223372036854775809", "99999999999999999999999999"], 422);
+        }
+        "string" if parameter.schema.get("enum").is_some() => {
+            add(&["", "nonsense", "%20"], 422);
+            add(CONTROLS, 422);
+            add(ODD_TEXTS, 422);
+            add(&[&parameter.example.to_uppercase().replace("3D_MODEL", "3D_Model"), &format!("{}%20", parameter.example), &"x".repeat(10_000)], 422);
+        }
+        "string" if parameter.name == "cursor" => {
+            add(&["", "%20", "A", "AAAA", "%00", "%0A", "not+a+cursor", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "null", "../..", "=", "AAAA===="], 400);
+            add(&[&"A".repeat(10_240), &"A".repeat(512), &"A".repeat(513)], 400);
+        }
+        "string" => {
+            add(&[""], 422);
+            add(CONTROLS, 422);
+            let most = parameter.max_chars().unwrap_or_else(|| panic!("{} is a text without a greatest length", parameter.name));
+            add(&[&"x".repeat(most + 1), &"%C3%A9".repeat(most + 1), &"%F0%9F%8E%A8".repeat(most + 1)], 422);
+        }
+        other => panic!("{} is of type {other}: give the corpus its bad values", parameter.name),
+    }
+    bad
+}
+
+/// Values to accept, whatever they find.
+pub(super) fn good_values(parameter: &Parameter) -> Vec<String> {
+    let number = |which: &str| parameter.limit(which).map(|limit| limit.to_string());
+    match parameter.kind() {
+        "number" | "integer" => {
+            let extremes = number("minimum").into_iter().chain(number("maximum"));
+            let spellings = if parameter.kind() == "number" { vec!["-0.0", "0", "0.0", "5e0", "5E0", "0.000000000000000000001", "1e-300", "5e+0"] } else { vec!["007", "5"] };
+            extremes.chain(spellings.into_iter().map(str::to_owned)).collect()
+        }
+        "string" if parameter.schema.get("enum").is_some() => {
+            parameter.schema["enum"].as_array().expect("words").iter().map(|word| word.as_str().expect("a word").to_owned()).collect()
+        }
+        "string" if parameter.name == "cursor" => Vec::new(),
+        _ => {
+            let most = parameter.max_chars().expect("checked above");
+            // Code points count, not bytes.
+            let full = ["x".repeat(most), "%C3%A9".repeat(most), "%F0%9F%8E%A8".repeat(most)];
+            full.into_iter().chain(ODD_TEXTS.iter().map(|text| (*text).to_owned())).collect()
+        }
+    }
+}
+
+fn out_of_range(parameter: &Parameter, step: f64) -> Vec<&'static str> {
+    let beyond = |limit: f64, step: f64| -> &'static str { Box::leak(format!("{}", limit + step).into_boxed_str()) };
+    let (least, most) = (parameter.limit("minimum"), parameter.limit("maximum"));
+    assert!(least.is_some() && most.is_some(), "{} is a number without a range", parameter.name);
+    // The smallest step over the limit that a double can hold there.
+    let step_over = |limit: f64| step.max(limit.abs() * 1e-15);
+    least.map(|limit| beyond(limit, -step_over(limit))).into_iter().chain(most.map(|limit| beyond(limit, step_over(limit)))).collect()
+}

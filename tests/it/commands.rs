@@ -1,0 +1,191 @@
+//! The program itself, as a user runs it: its commands, what they print and how they end.
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use ar_supervisor::geo::{Cells, LatLng};
+use uuid::Uuid;
+
+use crate::support::{OwnCluster, TestDb, TestServer, eventually};
+
+const SECRET: &str = "k3v9Qm0dX7tLw2pRz8sYb5nJ1hGf4cUa";
+
+fn program() -> Command {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_ar-supervisor"));
+    program.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").env("LOG_FORMAT", "pretty").stdin(Stdio::null());
+    program
+}
+
+fn url_of(options: &sqlx::postgres::PgConnectOptions) -> String {
+    let socket = options.get_socket().expect("a Unix socket").display();
+    format!("postgres:///{}?host={socket}&user=ar_supervisor", options.get_database().expect("a database"))
+}
+
+fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    program().args(arguments).envs(variables.iter().copied()).output().expect("the program runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A running `dev` or `serve`; killed when dropped, if it still runs.
+struct Running(Child);
+
+impl Running {
+    fn signal(&self, signal: &str) {
+        let status = Command::new("kill").args([signal, &self.0.id().to_string()]).status().expect("kill runs");
+        assert!(status.success());
+    }
+
+    fn end(&mut self) -> Option<i32> {
+        self.0.wait().expect("the program ends").code()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.0.try_wait().ok().flatten().is_none() {
+            self.0.kill().expect("killed");
+            self.0.wait().expect("waited for");
+        }
+    }
+}
+
+/// Starts `dev` in a folder and gives what it printed up to its last line of greeting.
+fn dev(data_dir: &Path) -> (Running, String) {
+    let mut program = program();
+    program.args(["dev", "--demo", "small", "--data-dir"]).arg(data_dir).env("SERVER_PORT", "0").stdout(Stdio::piped()).process_group(0);
+    let mut child = program.spawn().expect("the program runs");
+    let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+    let mut printed = String::new();
+    for line in lines.by_ref() {
+        let line = line.expect("text");
+        printed.push_str(&line);
+        printed.push('\n');
+        if line.starts_with("Ctrl-C") {
+            break;
+        }
+    }
+    (Running(child), printed)
+}
+
+/// The addresses of the curl lines in what was printed.
+fn curl_addresses(printed: &str) -> Vec<String> {
+    printed.lines().filter(|line| line.trim().starts_with("curl")).filter_map(|line| Some(line.rsplit_once(" '")?.1.trim_end_matches('\'').to_owned())).collect()
+}
+
+fn postmaster(data_dir: &Path) -> Option<String> {
+    std::fs::read_to_string(data_dir.join("postgres/postmaster.pid")).ok()?.lines().next().map(str::to_owned)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dev_starts_from_nothing_keeps_its_data_and_leaves_no_server_behind() {
+    let data_dir: PathBuf = std::env::temp_dir().join(format!("ar-supervisor-dev-{}", Uuid::now_v7().simple()));
+    let (mut first, printed) = dev(&data_dir);
+    assert!(printed.contains("Loaded 3422 decorations, 240 regions and 61 edge servers."), "{printed}");
+    assert!(printed.contains("GeoNames"), "the attribution is shown");
+    let addresses = curl_addresses(&printed);
+    assert_eq!(addresses.len(), 3, "{printed}");
+    for address in &addresses {
+        let answer = reqwest::get(address).await.expect("answers");
+        assert_eq!(answer.status(), 200, "{address}");
+        let body: serde_json::Value = answer.json().await.expect("JSON");
+        assert!(body["items"].as_array().is_some_and(|items| !items.is_empty()), "{address}: {body}");
+    }
+    let server = postmaster(&data_dir).expect("PostgreSQL runs");
+    first.signal("-INT");
+    assert_eq!(first.end(), Some(0));
+    assert!(!Path::new("/proc").join(&server).exists(), "PostgreSQL ended with it");
+
+    let (second, printed) = dev(&data_dir);
+    assert!(!printed.contains("Loaded"), "the data was kept: {printed}");
+    let server = postmaster(&data_dir).expect("PostgreSQL runs");
+    second.signal("-KILL");
+    eventually("PostgreSQL ends with its killed parent", async || (!Path::new("/proc").join(&server).exists()).then_some(())).await;
+    eventually("its folder is free again", async || (postmaster(&data_dir).is_none()).then_some(())).await;
+    std::fs::remove_dir_all(&data_dir).expect("removed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn serve_waits_for_its_database_and_stops_at_a_signal() {
+    let cluster = OwnCluster::start().await;
+    let url = url_of(&cluster.options());
+    cluster.stop("fast").await;
+    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address").port().to_string();
+    let child = program().arg("serve").envs([("DATABASE_URL", url.as_str()), ("JWT_SECRET", SECRET), ("SERVER_HOST", "127.0.0.1"), ("SERVER_PORT", &port)]).spawn();
+    let mut server = Running(child.expect("the program runs"));
+    let status = async |path: &str| reqwest::get(format!("http://127.0.0.1:{port}{path}")).await.map(|answer| answer.status().as_u16()).unwrap_or_default();
+    eventually("it lives without its database", async || (status("/health/live").await == 200).then_some(())).await;
+    assert_eq!(status("/health/ready").await, 503);
+    assert_eq!(status("/api/v1/decorations/nearby?lat=1&lng=1").await, 503);
+    cluster.start_again().await;
+    eventually("it is ready once its database is there", async || (status("/health/ready").await == 200).then_some(())).await;
+    assert_eq!(status("/api/v1/decorations/nearby?lat=1&lng=1").await, 200);
+    server.signal("-TERM");
+    assert_eq!(server.end(), Some(0));
+}
+
+#[test]
+fn serve_names_every_variable_that_cannot_be_used() {
+    let output = run(&["serve"], &[("DB_PORT", "none"), ("SERVER_PORT", "99999"), ("JWT_SECRET", "your-secret-key")]);
+    let said = text(&output.stderr);
+    assert!(!output.status.success());
+    for part in ["DB_PORT", "SERVER_PORT", "JWT_SECRET", "for example"] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    assert!(!said.contains("your-secret-key"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn openapi_prints_what_the_server_serves() {
+    let printed: serde_json::Value = serde_json::from_slice(&run(&["openapi"], &[]).stdout).expect("JSON");
+    let t = TestServer::start().await;
+    let served: serde_json::Value = reqwest::get(t.url("/openapi.json")).await.expect("answers").json().await.expect("JSON");
+    assert_eq!(printed, served);
+    assert_eq!(printed["openapi"], "3.1.0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn migrate_and_import_and_doctor_work_on_a_database_of_ones_own() {
+    let db = TestDb::empty().await;
+    let url = url_of(&db.options());
+    let environment = [("DATABASE_URL", url.as_str()), ("JWT_SECRET", SECRET)];
+
+    let before = run(&["doctor"], &environment);
+    assert_eq!(before.status.code(), Some(1), "{}", text(&before.stdout));
+    assert!(text(&before.stdout).contains("cure: "), "{}", text(&before.stdout));
+    assert!(text(&run(&["migrate"], &environment).stdout).contains("migrations applied"));
+    assert_eq!(text(&run(&["migrate"], &environment).stdout), "The schema is up to date.\n");
+
+    let file = std::env::temp_dir().join(format!("ar-supervisor-{}.ndjson", Uuid::now_v7().simple()));
+    let good = r#"{"external_id":"a","name":"a","category":"art","lat":52.5,"lng":13.4,"radius_meters":8,"asset_type":"image"}"#;
+    std::fs::write(&file, format!("{good}\n{{\"name\":\"b\"}}\n")).expect("written");
+    let import = run(&["import", file.to_str().expect("text")], &environment);
+    assert_eq!(import.status.code(), Some(2), "rows were rejected: {}", text(&import.stderr));
+    assert!(text(&import.stdout).contains("row 2: category: is required (missing)"), "{}", text(&import.stdout));
+    assert!(text(&import.stdout).contains("1 created, 0 updated, 0 unchanged, 1 rejected"), "{}", text(&import.stdout));
+    std::fs::remove_file(&file).expect("removed");
+    let wrong_name = run(&["import", "decorations.xls"], &environment);
+    assert!(text(&wrong_name.stderr).contains(".geojson"), "{}", text(&wrong_name.stderr));
+
+    let healthy = run(&["doctor"], &environment);
+    assert_eq!(healthy.status.code(), Some(0), "{}", text(&healthy.stdout));
+    let elsewhere = Cells::of(LatLng::new(0.0, 0.0).expect("on Earth"));
+    let mut connection = db.connect().await;
+    sqlx::query("UPDATE ar.decorations SET h3_r9 = $1").bind(elsewhere.r9.to_db()).execute(&mut connection).await.expect("updates");
+    sqlx::raw_sql("DROP INDEX ar.decorations_location_gist").execute(&mut connection).await.expect("drops");
+    let sick = text(&run(&["doctor"], &environment).stdout);
+    assert!(sick.contains("FAULT stored cells: wrong on 1 of 1") && sick.contains("decorations_location_gist"), "{sick}");
+    assert!(text(&run(&["doctor", "--repair-cells"], &environment).stdout).contains("repaired on 1 of 1"));
+}
+
+#[test]
+fn doctor_says_how_to_reach_a_database_that_is_not_there() {
+    let output = run(&["doctor"], &[("DATABASE_URL", "postgres://nobody@127.0.0.1:1/nothing"), ("JWT_SECRET", SECRET)]);
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("cannot connect to 127.0.0.1:1") && said.contains("cure: "), "{said}");
+}

@@ -1,0 +1,180 @@
+//! One private PostgreSQL for the whole test process, and a clone of a migrated database for each test.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+
+use ar_supervisor::db::{ClusterSettings, PrivateCluster, migrate, reachable_dir};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection};
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+const TEMPLATE: &str = "ar_template";
+
+/// The shared server. A static is never dropped: the server ends, and its folder goes, when the pipes of
+/// its watcher and of the folder's remover close with the end of this process, however that ends.
+struct Shared {
+    cluster: PrivateCluster,
+    _remover: Child,
+    clones: mpsc::UnboundedSender<(String, oneshot::Sender<()>)>,
+    drops: mpsc::UnboundedSender<String>,
+}
+
+/// A database of one test's own; dropped with this value.
+pub(crate) struct TestDb {
+    name: String,
+}
+
+/// A server of one test's own, for tests that stop it.
+pub(crate) struct OwnCluster {
+    cluster: PrivateCluster,
+    _remover: Child,
+}
+
+fn shared() -> &'static Shared {
+    static SHARED: OnceLock<Shared> = OnceLock::new();
+    SHARED.get_or_init(|| {
+        let (cluster, remover) = start();
+        let maintenance = cluster.options("postgres");
+        let template = cluster.options(TEMPLATE);
+        let (clones, mut asked_clones) = mpsc::unbounded_channel::<(String, oneshot::Sender<()>)>();
+        let (drops, mut asked_drops) = mpsc::unbounded_channel::<String>();
+        let (ready, made) = std::sync::mpsc::channel();
+        // A thread of its own, because each test has its own runtime. One clone at a time: the server
+        // refuses a second copy of a template that is being copied.
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async move {
+                let mut cloner = maintenance.connect().await.expect("connecting to the private cluster");
+                let mut dropper = maintenance.connect().await.expect("connecting to the private cluster");
+                run(&mut cloner, format!("CREATE DATABASE {TEMPLATE}")).await;
+                migrate(&template).await.expect("migrating the template");
+                ready.send(()).expect("somebody waits");
+                let clone = async {
+                    while let Some((name, done)) = asked_clones.recv().await {
+                        run(&mut cloner, format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}")).await;
+                        // A test that gave up meanwhile does not matter.
+                        let _gave_up = done.send(());
+                    }
+                };
+                let remove = async {
+                    while let Some(name) = asked_drops.recv().await {
+                        run(&mut dropper, format!("DROP DATABASE {name} WITH (FORCE)")).await;
+                    }
+                };
+                tokio::join!(clone, remove);
+            });
+        });
+        made.recv().expect("the template is made");
+        Shared { cluster, _remover: remover, clones, drops }
+    })
+}
+
+async fn run(connection: &mut PgConnection, statement: String) {
+    sqlx::raw_sql(AssertSqlSafe(statement.clone())).execute(connection).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
+}
+
+fn start() -> (PrivateCluster, Child) {
+    let wished = std::env::temp_dir().join(format!("ar-supervisor-it-{}", Uuid::now_v7().simple()));
+    let data_dir = reachable_dir(&wished).expect("a folder that the server can reach");
+    let settings = ClusterSettings { data_dir: data_dir.clone(), durable: false, settings: vec!["shared_buffers=128MB".to_owned()] };
+    let cluster = PrivateCluster::start(&settings).unwrap_or_else(|error| panic!("the tests need PostgreSQL and PostGIS: {error}"));
+    let remover = remove_after(&data_dir);
+    (cluster, remover)
+}
+
+/// A shell that waits for the end of this process, then for the end of the server, and removes the folder.
+fn remove_after(data_dir: &Path) -> Child {
+    let script = r#"trap '' INT TERM HUP; cat >/dev/null; i=0; while [ -e "$1/postmaster.pid" ] && [ $i -lt 600 ]; do sleep 0.1; i=$((i+1)); done; rm -rf "$1""#;
+    let mut remover = Command::new("/bin/sh");
+    remover.args(["-c", script, "sh"]).arg(data_dir).process_group(0).current_dir("/");
+    remover.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    remover.spawn().expect("starting the remover of the data folder")
+}
+
+impl TestDb {
+    /// A clone of the migrated template.
+    pub(crate) async fn create() -> Self {
+        let shared = tokio::task::spawn_blocking(shared).await.expect("the private cluster starts");
+        let name = format!("t{}", Uuid::now_v7().simple());
+        let (done, cloned) = oneshot::channel();
+        shared.clones.send((name.clone(), done)).expect("the cloning thread lives");
+        cloned.await.expect("the template can be cloned");
+        Self { name }
+    }
+
+    /// An empty database: no extension, no schema.
+    pub(crate) async fn empty() -> Self {
+        let shared = tokio::task::spawn_blocking(shared).await.expect("the private cluster starts");
+        let name = format!("t{}", Uuid::now_v7().simple());
+        let mut connection = shared.cluster.options("postgres").connect().await.expect("connects");
+        run(&mut connection, format!("CREATE DATABASE {name}")).await;
+        Self { name }
+    }
+
+    /// How to connect to it, as the owner of everything.
+    pub(crate) fn options(&self) -> PgConnectOptions {
+        shared().cluster.options(&self.name)
+    }
+
+    /// A connection to it.
+    pub(crate) async fn connect(&self) -> PgConnection {
+        self.options().connect().await.expect("connecting to the test's database")
+    }
+}
+
+/// A database migrated by itself and not cloned: rights on a database are not copied with it.
+pub(crate) async fn migrated_apart() -> TestDb {
+    let db = TestDb::empty().await;
+    migrate(&db.options()).await.expect("migrates");
+    db
+}
+
+impl Drop for TestDb {
+    fn drop(&mut self) {
+        // When the thread is gone, so is the server.
+        let _gone = shared().drops.send(std::mem::take(&mut self.name));
+    }
+}
+
+impl OwnCluster {
+    /// A new server with one migrated database, `postgres`.
+    pub(crate) async fn start() -> Self {
+        let (cluster, remover) = tokio::task::spawn_blocking(start).await.expect("a private cluster starts");
+        migrate(&cluster.options("postgres")).await.expect("migrates");
+        Self { cluster, _remover: remover }
+    }
+
+    /// How to connect to its database.
+    pub(crate) fn options(&self) -> PgConnectOptions {
+        self.cluster.options("postgres")
+    }
+
+    /// Stops the server, as an operator or a crash would: `fast` or `immediate`.
+    pub(crate) async fn stop(&self, mode: &'static str) {
+        self.pg_ctl(vec!["-m".into(), mode.into(), "-w".into(), "stop".into()]).await;
+    }
+
+    /// Starts it again where it was.
+    pub(crate) async fn start_again(&self) {
+        let options = format!("-k {} -c listen_addresses= -c fsync=off", self.cluster.socket_dir().display());
+        self.pg_ctl(vec!["-w".into(), "-l".into(), "/dev/null".into(), "-o".into(), options, "start".into()]).await;
+    }
+
+    async fn pg_ctl(&self, arguments: Vec<String>) {
+        let data_dir = self.cluster.data_dir().to_owned();
+        // Its first word is the server's program.
+        let command_line = std::fs::read_to_string(data_dir.join("postmaster.opts")).expect("the server was started once");
+        let program = PathBuf::from(command_line.split(' ').next().expect("a first word")).with_file_name("pg_ctl");
+        let owner = data_dir.metadata().expect("the data folder");
+        let mut command = tokio::process::Command::new(program);
+        command.arg("-D").arg(&data_dir).arg("-s").args(arguments);
+        command.uid(owner.uid()).gid(owner.gid()).current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let status = command.status().await.expect("pg_ctl runs");
+        assert!(status.success(), "pg_ctl: {status}");
+    }
+}

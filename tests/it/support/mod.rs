@@ -1,0 +1,20 @@
+//! What the tests stand on: a database server of their own, a clone of a migrated database for each test,
+//! the service on a real port, and the true distances to compare with.
+
+mod answer;
+mod cluster;
+mod decoration;
+mod earth;
+mod place;
+mod random;
+mod server;
+mod wait;
+
+pub(crate) use answer::Answer;
+pub(crate) use cluster::{OwnCluster, TestDb, migrated_apart};
+pub(crate) use decoration::DecorationBuilder;
+pub(crate) use earth::{geodesic, position};
+pub(crate) use place::{EdgeBuilder, RegionBuilder};
+pub(crate) use random::{Random, query_count};
+pub(crate) use server::{Config, TestServer, config_of};
+pub(crate) use wait::eventually;

@@ -1,0 +1,157 @@
+//! The service itself, on a real port, over a database of the test's own.
+
+use std::net::SocketAddr;
+
+use ar_supervisor::config::{DatabaseConfig, Environment};
+use ar_supervisor::db::Db;
+use ar_supervisor::http::{ConnectionLimits, CursorKey, router, serve};
+use ar_supervisor::lifecycle::Lifecycle;
+use ar_supervisor::state::AppState;
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use super::{Answer, DecorationBuilder, EdgeBuilder, RegionBuilder, TestDb};
+
+const SECRET: &str = "k3v9Qm0dX7tLw2pRz8sYb5nJ1hGf4cUa";
+
+/// What a test may want to be otherwise.
+pub(crate) struct Config {
+    pub(crate) limits: ConnectionLimits,
+    pub(crate) started: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { limits: ConnectionLimits::default(), started: true }
+    }
+}
+
+/// A running service; stops with this value.
+pub(crate) struct TestServer {
+    /// For looking into the database, past the service.
+    pub(crate) sql: PgPool,
+    pub(crate) address: SocketAddr,
+    pub(crate) lifecycle: Lifecycle,
+    pub(crate) serving: Option<JoinHandle<()>>,
+    client: reqwest::Client,
+    /// Last, so that it is dropped after those who use it.
+    db: Option<TestDb>,
+}
+
+/// A few connections to one database.
+pub(crate) fn config_of(primary: PgConnectOptions) -> DatabaseConfig {
+    DatabaseConfig { primary, replica: None, max_connections: 6 }
+}
+
+impl TestServer {
+    /// The service over a fresh, migrated database.
+    pub(crate) async fn start() -> Self {
+        Self::start_with(Config::default()).await
+    }
+
+    /// The same, otherwise configured.
+    pub(crate) async fn start_with(config: Config) -> Self {
+        let db = TestDb::create().await;
+        let mut server = Self::on(db.options(), config).await;
+        server.db = Some(db);
+        server
+    }
+
+    /// The service over a database that the test takes care of.
+    pub(crate) async fn on(database: PgConnectOptions, config: Config) -> Self {
+        let server = Environment::of(&[("JWT_SECRET", SECRET), ("SERVER_HOST", "127.0.0.1"), ("SERVER_PORT", "0")]).server().expect("configured");
+        let listener = TcpListener::bind((server.host, server.port)).await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let lifecycle = Lifecycle::new();
+        if config.started {
+            lifecycle.mark_started();
+        }
+        let state = AppState::new(Db::new(&config_of(database.clone())), CursorKey::derive(&server.jwt_secret), lifecycle.clone());
+        let serving = tokio::spawn({
+            let lifecycle = lifecycle.clone();
+            async move { serve(listener, router(state), config.limits, &lifecycle).await }
+        });
+        let sql = PgPoolOptions::new().max_connections(2).connect_lazy_with(database);
+        let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
+        Self { sql, address, lifecycle, serving: Some(serving), client, db: None }
+    }
+
+    /// The clone that it runs on.
+    pub(crate) fn db(&self) -> &TestDb {
+        self.db.as_ref().expect("has a database of its own")
+    }
+
+    /// Its address and a path.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// A request that a test wants to shape itself.
+    pub(crate) fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method, self.url(path))
+    }
+
+    /// GET of a path below the root.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        Answer::of(self.request(reqwest::Method::GET, path)).await
+    }
+
+    /// GET of a path below the root, as GeoJSON.
+    pub(crate) async fn get_geo_json(&self, path: &str) -> Answer {
+        Answer::of(self.request(reqwest::Method::GET, path).header("accept", "application/geo+json")).await
+    }
+
+    /// What is near; the numbers are written as given.
+    pub(crate) async fn nearby(&self, lat: f64, lng: f64, radius: f64) -> Answer {
+        self.get(&format!("/api/v1/decorations/nearby?lat={lat}&lng={lng}&radius={radius}&limit=500")).await.ok()
+    }
+
+    /// What is in a box: south, west, north, east.
+    pub(crate) async fn bounds(&self, [south, west, north, east]: [f64; 4]) -> Answer {
+        self.get(&format!("/api/v1/decorations/bounds?min_lat={south}&min_lng={west}&max_lat={north}&max_lng={east}&limit=1000")).await.ok()
+    }
+
+    /// What is in a region.
+    pub(crate) async fn region(&self, region: &str) -> Answer {
+        let region: String = url::form_urlencoded::byte_serialize(region.as_bytes()).collect();
+        self.get(&format!("/api/v1/decorations/region?region={region}&limit=1000")).await
+    }
+
+    /// All pages of a list: follows `next_cursor` to the end.
+    pub(crate) async fn all_pages(&self, path: &str) -> Vec<Answer> {
+        let mut pages = vec![self.get(path).await.ok()];
+        while let Some(cursor) = pages.last().and_then(Answer::next_cursor) {
+            assert!(pages.len() < 10_000, "the pages do not end");
+            pages.push(self.get(&format!("{path}&cursor={cursor}")).await.ok());
+        }
+        pages
+    }
+
+    /// A decoration to put in by SQL.
+    pub(crate) fn decoration(&self, name: &str) -> DecorationBuilder<'_> {
+        DecorationBuilder::new(&self.sql, name)
+    }
+
+    /// An edge server to put in by SQL.
+    pub(crate) fn edge(&self, region: &str) -> EdgeBuilder<'_> {
+        EdgeBuilder::new(&self.sql, region)
+    }
+
+    /// A region to put in.
+    pub(crate) fn new_region(&self, code: &str, name: &str) -> RegionBuilder<'_> {
+        RegionBuilder::new(&self.sql, code, name)
+    }
+
+    /// Folds what writers left for the counts by cell.
+    pub(crate) async fn fold_counts(&self) {
+        ar_supervisor::decorations::fold_counts(&self.sql).await.expect("folds");
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.lifecycle.stop();
+    }
+}
