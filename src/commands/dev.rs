@@ -110,7 +110,7 @@ ar-supervisor is ready at {base}
   the database        psql -h {socket} -U ar_analyst {DATABASE}
 
 What is around the Brandenburg Gate, nearest first?
-  curl '{base}/api/v1/decorations/nearby?lat=52.5163&lng=13.3777&radius=5000&limit=3'
+  curl '{base}/api/v1/decorations/nearby?lat=52.5163&lng=13.3777&radius=50000&limit=3'
 What is in a box across the antimeridian?
   curl '{base}/api/v1/decorations/bounds?min_lat=-20&max_lat=-15&min_lng=177&max_lng=-178&limit=3'
 What is in a country, as GeoJSON?
