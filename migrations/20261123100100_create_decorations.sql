@@ -173,7 +173,10 @@ BEGIN
         RETURN 0;
     END IF;
     WITH taken AS (
-        DELETE FROM ar.decoration_count_deltas RETURNING *
+        -- A piece at a time, so that no call takes long however much was imported.
+        DELETE FROM ar.decoration_count_deltas
+        WHERE ctid = ANY (ARRAY(SELECT ctid FROM ar.decoration_count_deltas LIMIT 20000))
+        RETURNING *
     ), raised AS (
         INSERT INTO ar.decoration_counts AS c
         SELECT r, ar.h3_parent(cell, r), category, asset_type, sum(n),
@@ -191,7 +194,7 @@ BEGIN
     DELETE FROM ar.decoration_counts WHERE n = 0;
     RETURN folded;
 END $$;
-COMMENT ON FUNCTION ar.fold_decoration_counts() IS 'Adds the waiting deltas to decoration_counts; returns how many there were.';
+COMMENT ON FUNCTION ar.fold_decoration_counts() IS 'Adds waiting deltas, 20,000 at the most, to decoration_counts; returns how many it took.';
 
 CREATE TABLE ar.h3_cells (
     cell       bigint CONSTRAINT h3_cells_pkey PRIMARY KEY,

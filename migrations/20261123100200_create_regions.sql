@@ -26,29 +26,43 @@ COMMENT ON COLUMN ar.regions.updated_at IS 'When it was last changed.';
 
 CREATE TABLE ar.region_parts (
     region_code varchar(20) NOT NULL CONSTRAINT region_parts_region_code_fkey REFERENCES ar.regions (code) ON DELETE CASCADE ON UPDATE CASCADE,
-    part        geometry(Geometry, 4326) NOT NULL
+    part        geometry(Polygon, 4326) NOT NULL
 );
 CREATE INDEX region_parts_region_code_idx ON ar.region_parts (region_code);
 CREATE INDEX region_parts_part_gist ON ar.region_parts USING gist (part);
 COMMENT ON TABLE ar.region_parts IS 'Regions cut into pieces of at most 128 vertices: what "inside a region" is tested against.';
 COMMENT ON COLUMN ar.region_parts.region_code IS 'The region it is a piece of.';
-COMMENT ON COLUMN ar.region_parts.part IS 'The piece. A region that touches longitude -180 has that edge again at 180, and one that touches a pole has the point (0, pole): that is how such positions are stored.';
+COMMENT ON COLUMN ar.region_parts.part IS 'The piece.';
+
+CREATE TABLE ar.region_seams (
+    region_code varchar(20) NOT NULL CONSTRAINT region_seams_region_code_fkey REFERENCES ar.regions (code) ON DELETE CASCADE ON UPDATE CASCADE,
+    seam        geometry(LineString, 4326) NOT NULL
+);
+CREATE INDEX region_seams_region_code_idx ON ar.region_seams (region_code);
+CREATE INDEX region_seams_seam_gist ON ar.region_seams USING gist (seam);
+COMMENT ON TABLE ar.region_seams IS 'Where a region touches longitude -180 or a pole, in the spelling that positions there are stored in: longitude 180, and longitude 0 at a pole.';
+COMMENT ON COLUMN ar.region_seams.region_code IS 'The region.';
+COMMENT ON COLUMN ar.region_seams.seam IS 'A line along longitude 180, of no length where the region touches it in a point, or at a pole.';
 
 CREATE FUNCTION ar.split_region() RETURNS trigger
 LANGUAGE plpgsql AS $$
 BEGIN
     DELETE FROM ar.region_parts WHERE region_code = NEW.code;
+    DELETE FROM ar.region_seams WHERE region_code = NEW.code;
     INSERT INTO ar.region_parts (region_code, part)
-    SELECT NEW.code, ST_Subdivide(NEW.border, 128)
-    UNION ALL
-    SELECT NEW.code, ST_Translate(ST_Intersection(NEW.border, ST_SetSRID(ST_MakeLine(ST_MakePoint(-180, -90), ST_MakePoint(-180, 90)), 4326)), 360, 0)
-    WHERE ST_XMin(NEW.border) = -180
-    UNION ALL
-    SELECT NEW.code, ST_SetSRID(ST_MakePoint(0, pole_lat_deg), 4326)
-    FROM unnest(ARRAY[-90, 90]) AS pole_lat_deg
-    WHERE pole_lat_deg IN (ST_YMin(NEW.border), ST_YMax(NEW.border));
+    SELECT NEW.code, (ST_Dump(ST_Subdivide(NEW.border, 128))).geom;
+    INSERT INTO ar.region_seams (region_code, seam)
+    SELECT NEW.code, CASE WHEN ST_Dimension(touch) = 0 THEN ST_MakeLine(touch, touch) ELSE touch END
+    FROM (
+        SELECT (ST_Dump(ST_Translate(ST_Intersection(NEW.border, 'SRID=4326;LINESTRING(-180 -90, -180 90)'::geometry), 360, 0))).geom AS touch
+        WHERE ST_XMin(NEW.border) = -180
+        UNION ALL
+        SELECT ST_SetSRID(ST_MakePoint(0, pole_lat_deg), 4326)
+        FROM unnest(ARRAY[-90, 90]) AS pole_lat_deg
+        WHERE pole_lat_deg IN (ST_YMin(NEW.border), ST_YMax(NEW.border))
+    ) AS touches;
     RETURN NEW;
 END $$;
-COMMENT ON FUNCTION ar.split_region() IS 'Keeps region_parts in step with regions.';
+COMMENT ON FUNCTION ar.split_region() IS 'Keeps region_parts and region_seams in step with regions.';
 CREATE TRIGGER regions_split AFTER INSERT OR UPDATE OF border ON ar.regions
     FOR EACH ROW EXECUTE FUNCTION ar.split_region();

@@ -15,6 +15,7 @@
 \ir views/decoration_cells.sql
 \ir views/regions.sql
 \ir views/region_parts.sql
+\ir views/region_seams.sql
 \ir views/edges.sql
 \ir views/coverage.sql
 \ir views/coverage_cells.sql

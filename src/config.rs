@@ -64,7 +64,8 @@ pub struct ContentConfig {
 pub struct ConfigError(Vec<String>);
 
 /// Secrets that stand in examples all over the world, ours and the specification's among them.
-const WELL_KNOWN_SECRETS: &[&str] = &["your-secret-key", "secret", "changeme", "change-me", "jwt-secret", "my-secret-key", "supersecret", "password"];
+const WELL_KNOWN_SECRETS: &[&str] =
+    &["your-secret-key", "secret", "changeme", "change-me", "jwt-secret", "my-secret-key", "supersecret", "password"];
 
 impl Environment {
     /// The environment of this process.
@@ -88,10 +89,13 @@ impl Environment {
     pub fn database(&self) -> Result<DatabaseConfig, ConfigError> {
         let mut reader = Reader::new(self);
         let url_form = ("a PostgreSQL URL", "postgres://ar_supervisor:secret@localhost:5432/ar_supervisor");
-        let read_url = |text: &str| text.parse::<PgConnectOptions>().ok().filter(|_| text.starts_with("postgres://") || text.starts_with("postgresql://"));
+        let read_url = |text: &str| {
+            text.parse::<PgConnectOptions>().ok().filter(|_| text.starts_with("postgres://") || text.starts_with("postgresql://"))
+        };
         let primary = reader.read("DATABASE_URL", url_form, read_url);
         let host = reader.text("DB_HOST").unwrap_or_else(|| "localhost".to_owned());
-        let port = reader.read("DB_PORT", ("a port, 1 to 65535", "5432"), |text| text.parse().ok().filter(|port| *port > 0)).unwrap_or(5432);
+        let port =
+            reader.read("DB_PORT", ("a port, 1 to 65535", "5432"), |text| text.parse().ok().filter(|port| *port > 0)).unwrap_or(5432);
         let user = reader.text("DB_USER").unwrap_or_else(|| "ar_supervisor".to_owned());
         let name = reader.text("DB_NAME").unwrap_or_else(|| "ar_supervisor".to_owned());
         let mut parts = PgConnectOptions::new_without_pgpass().host(&host).port(port).username(&user).database(&name);
@@ -220,14 +224,14 @@ impl<'a> Reader<'a> {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_fault_is_named_with_form_and_example_and_without_the_value() {
-        let environment = Environment::of(&[("DATABASE_URL", "mysql://u:hunter2@h/d"), ("DB_PORT", "0"), ("DATABASE_MAX_CONNECTIONS", "many")]);
+        let environment =
+            Environment::of(&[("DATABASE_URL", "mysql://u:hunter2@h/d"), ("DB_PORT", "0"), ("DATABASE_MAX_CONNECTIONS", "many")]);
         let text = environment.database().expect_err("three faults").to_string();
         for part in ["DATABASE_URL", "DB_PORT", "5432", "DATABASE_MAX_CONNECTIONS", "for example"] {
             assert!(text.contains(part), "{part} in {text}");

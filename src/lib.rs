@@ -1,7 +1,10 @@
 //! **ar-supervisor**: the supervisor server of a distributed augmented-reality system, on PostGIS.
+pub mod commands;
 pub mod config;
 pub mod db;
 pub mod decorations;
+pub mod demo;
+pub mod edges;
 pub mod geo;
 pub mod http;
 pub mod input;

@@ -6,7 +6,6 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-
 use sqlx::postgres::PgConnectOptions;
 
 /// Where the cluster lives and how careful it is.
@@ -59,6 +58,9 @@ pub enum ClusterError {
     },
 }
 
+/// A socket's path may have some hundred characters, its file name included.
+const MAX_SOCKET_DIR_LEN: usize = 80;
+
 /// Who runs the server's processes when we are root.
 #[derive(Clone, Copy)]
 struct RunAs {
@@ -79,14 +81,14 @@ impl PrivateCluster {
         if !data_dir.join("PG_VERSION").exists() {
             init(&bin, data_dir, run_as)?;
         }
-        // A socket's path may have some hundred characters at most, so it is not in the data folder.
-        let socket_dir = std::env::temp_dir().join(format!("ar-supervisor-{:x}", uuid::Uuid::now_v7().as_u128() >> 16));
-        make_dir(&socket_dir, run_as)?;
-        let started = start_server(&bin, settings, &socket_dir, run_as);
-        if started.is_err() {
-            remove_quietly(&socket_dir);
-        }
-        started?;
+        let socket_dir = if data_dir.as_os_str().len() <= MAX_SOCKET_DIR_LEN {
+            data_dir.clone()
+        } else {
+            let short = std::env::temp_dir().join(format!("ar-supervisor-{}", uuid::Uuid::now_v7().simple()));
+            make_dir(&short, run_as)?;
+            short
+        };
+        start_server(&bin, settings, &socket_dir, run_as)?;
         let watcher = watch(&bin, data_dir, &socket_dir, run_as)?;
         Ok(Self { socket_dir, data_dir: data_dir.clone(), watcher })
     }
@@ -148,7 +150,8 @@ fn may_enter(dir: &Path, run_as: RunAs) -> bool {
 fn find_bin_dir() -> Option<PathBuf> {
     let said = Command::new("pg_config").arg("--bindir").output().ok().filter(|output| output.status.success());
     let said = said.map(|output| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
-    let mut debian: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path().join("bin")).collect();
+    let mut debian: Vec<PathBuf> =
+        std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path().join("bin")).collect();
     debian.sort_by_key(|dir| std::cmp::Reverse(dir.parent().and_then(Path::file_name).and_then(|name| name.to_str()?.parse::<u32>().ok())));
     let homebrew = ["/opt/homebrew/opt/postgresql@15/bin", "/usr/local/opt/postgresql@15/bin"].map(PathBuf::from);
     said.into_iter().chain(debian).chain(homebrew).find(|dir| dir.join("initdb").exists() && dir.join("pg_ctl").exists())
@@ -156,7 +159,8 @@ fn find_bin_dir() -> Option<PathBuf> {
 
 fn postgres_user() -> Result<RunAs, ClusterError> {
     let passwd = std::fs::read_to_string("/etc/passwd").map_err(io("reading /etc/passwd"))?;
-    let fields: Vec<&str> = passwd.lines().find(|line| line.starts_with("postgres:")).ok_or(ClusterError::NoPostgresUser)?.split(':').collect();
+    let fields: Vec<&str> =
+        passwd.lines().find(|line| line.starts_with("postgres:")).ok_or(ClusterError::NoPostgresUser)?.split(':').collect();
     match (fields.get(2).and_then(|uid| uid.parse().ok()), fields.get(3).and_then(|gid| gid.parse().ok())) {
         (Some(uid), Some(gid)) => Ok(RunAs { uid, gid }),
         _ => Err(ClusterError::NoPostgresUser),
@@ -189,7 +193,17 @@ fn command(program: &Path, run_as: Option<RunAs>) -> Command {
 
 fn init(bin: &Path, data_dir: &Path, run_as: Option<RunAs>) -> Result<(), ClusterError> {
     let mut initdb = command(&bin.join("initdb"), run_as);
-    initdb.arg("-D").arg(data_dir).args(["-U", "ar_supervisor", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"]);
+    initdb.arg("-D").arg(data_dir).args([
+        "-U",
+        "ar_supervisor",
+        "-A",
+        "trust",
+        "-E",
+        "UTF8",
+        "--locale=C.UTF-8",
+        "--no-sync",
+        "--no-instructions",
+    ]);
     succeed("initdb", &mut initdb)
 }
 
@@ -222,7 +236,7 @@ fn running_pid(data_dir: &Path) -> Option<i32> {
 /// A shell that waits for the end of its standard input, which comes with the end of our process however
 /// that ends, and then stops the server.
 fn watch(bin: &Path, data_dir: &Path, socket_dir: &Path, run_as: Option<RunAs>) -> Result<Child, ClusterError> {
-    let script = r#"trap '' INT TERM HUP; cat >/dev/null; "$1" -D "$2" -m fast -s -w -t 30 stop || "$1" -D "$2" -m immediate -s stop; rm -rf "$3""#;
+    let script = r#"trap '' INT TERM HUP; cat >/dev/null; "$1" -D "$2" -m fast -s -w -t 30 stop || "$1" -D "$2" -m immediate -s stop; [ "$2" = "$3" ] || rm -rf "$3""#;
     let mut watcher = command(Path::new("/bin/sh"), run_as);
     watcher.args(["-c", script, "sh"]).arg(bin.join("pg_ctl")).arg(data_dir).arg(socket_dir);
     watcher.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -232,7 +246,8 @@ fn watch(bin: &Path, data_dir: &Path, socket_dir: &Path, run_as: Option<RunAs>) 
 fn succeed(program: &'static str, command: &mut Command) -> Result<(), ClusterError> {
     // Not through pipes: the server inherits them from pg_ctl and would hold them open.
     let output_path = std::env::temp_dir().join(format!("ar-supervisor-{}", uuid::Uuid::now_v7()));
-    let output = std::fs::File::options().create_new(true).read(true).write(true).open(&output_path).map_err(io("making a file for output"))?;
+    let output =
+        std::fs::File::options().create_new(true).read(true).write(true).open(&output_path).map_err(io("making a file for output"))?;
     let clone = |file: &std::fs::File| file.try_clone().map_err(io("sharing a file for output"));
     let status = command.stdout(clone(&output)?).stderr(clone(&output)?).status().map_err(io(format!("running {program}")));
     let text = std::fs::read_to_string(&output_path).unwrap_or_default();

@@ -50,7 +50,9 @@ pub(super) fn breaks_connection(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed | sqlx::Error::PoolClosed => true,
         // 08 connection exception; 57P01 to 57P05 shutdown, crash, starting, dropped, idle too long; 25P03 idle in transaction.
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P") || code == "25P03"),
+        sqlx::Error::Database(error) => {
+            error.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P") || code == "25P03")
+        }
         _ => false,
     }
 }
@@ -60,9 +62,9 @@ fn is_busy(error: &sqlx::Error) -> bool {
         sqlx::Error::PoolTimedOut => true,
         // 53 out of connections, memory or disk; 57014 statement timeout; 55P03 lock timeout; 40 serialization or
         // deadlock; 25006 read-only while a standby is promoted.
-        sqlx::Error::Database(error) => {
-            error.code().is_some_and(|code| code.starts_with("53") || code.starts_with("40") || ["57014", "55P03", "25006"].contains(&&*code))
-        }
+        sqlx::Error::Database(error) => error
+            .code()
+            .is_some_and(|code| code.starts_with("53") || code.starts_with("40") || ["57014", "55P03", "25006"].contains(&&*code)),
         _ => false,
     }
 }

@@ -6,6 +6,8 @@
 use std::time::Duration;
 
 use aws_lc_rs::digest;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use include_dir::{Dir, include_dir};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::PgConnectOptions;
@@ -84,19 +86,21 @@ pub enum MigrateFailure {
     Migration(#[source] MigrateError),
 }
 
-/// Hexadecimal digest of the SQL layer as built in, by which a changed one is noticed.
+/// Digest of the SQL layer as built in, by which a changed one is noticed.
 #[must_use]
 pub fn sql_layer_digest() -> String {
     let mut context = digest::Context::new(&digest::SHA256);
     for text in layer_files() {
         context.update(text.as_bytes());
     }
-    context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    URL_SAFE_NO_PAD.encode(context.finish())
 }
 
 /// The files that `sql/layer.sql` names, in its order.
 fn layer_files() -> impl Iterator<Item = &'static str> {
-    let text = |path: &str| SQL_LAYER.get_file(path).and_then(include_dir::File::contents_utf8).unwrap_or_else(|| panic!("sql/{path} is built in"));
+    let text = |path: &str| {
+        SQL_LAYER.get_file(path).and_then(include_dir::File::contents_utf8).unwrap_or_else(|| panic!("sql/{path} is built in"))
+    };
     text("layer.sql").lines().filter_map(|line| line.strip_prefix("\\ir ")).map(move |path| text(path.trim()))
 }
 
@@ -105,7 +109,12 @@ fn layer_files() -> impl Iterator<Item = &'static str> {
 /// # Errors
 /// See [`MigrateFailure`]. A failed migration leaves the database as it was.
 pub async fn migrate(options: &PgConnectOptions) -> Result<Migrated, MigrateFailure> {
-    let options = options.clone().application_name("ar-supervisor migrate").options([("lock_timeout", "10s"), ("statement_timeout", "0")]);
+    let options = options.clone().application_name("ar-supervisor migrate").options([
+        ("lock_timeout", "10s"),
+        ("statement_timeout", "0"),
+        // "already exists, skipping" is nothing to tell.
+        ("client_min_messages", "warning"),
+    ]);
     let mut connection = options.connect().await.map_err(while_doing("connecting to the database"))?;
     // Polled: a waiter on an advisory lock deadlocks with CREATE INDEX CONCURRENTLY.
     while !try_lock(&mut connection).await? {
@@ -180,7 +189,8 @@ async fn applied(connection: &mut PgConnection) -> Result<Applied, MigrateFailur
         return Ok(Applied { migrations: Vec::new(), sql_layer: None });
     }
     let migrations = sqlx::query_scalar("SELECT version FROM ar.schema_migrations").fetch_all(&mut *connection).await.map_err(doing())?;
-    let sql_layer = sqlx::query_scalar("SELECT value FROM ar.meta WHERE key = 'sql_layer'").fetch_optional(connection).await.map_err(doing())?;
+    let sql_layer =
+        sqlx::query_scalar("SELECT value FROM ar.meta WHERE key = 'sql_layer'").fetch_optional(connection).await.map_err(doing())?;
     Ok(Applied { migrations, sql_layer })
 }
 

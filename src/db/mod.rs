@@ -18,7 +18,7 @@ use std::time::Duration;
 pub use cluster::{ClusterError, ClusterSettings, PrivateCluster, reachable_dir};
 pub use error::DbError;
 pub use migrate::{MIGRATOR, MigrateFailure, Migrated, migrate, sql_layer_digest};
-pub use read_pool::ReadPool;
+pub use read_pool::{ReadPool, Reading};
 
 use crate::config::DatabaseConfig;
 
@@ -43,8 +43,11 @@ impl Db {
         let each = (config.max_connections / 3).max(1);
         let application = |purpose: &str| format!("ar-supervisor {purpose}");
         let hot = read.clone().application_name(&application("hot")).options(limits).options([("plan_cache_mode", "force_generic_plan")]);
-        let shaped = read.clone().application_name(&application("shaped")).options(limits).options([("plan_cache_mode", "force_custom_plan")]);
-        let write = config.primary.clone().application_name(&application("write")).options(limits);
+        let shaped =
+            read.clone().application_name(&application("shaped")).options(limits).options([("plan_cache_mode", "force_custom_plan")]);
+        // The release hook's ROLLBACK would warn each time that there was nothing to roll back.
+        let write =
+            config.primary.clone().application_name(&application("write")).options(limits).options([("client_min_messages", "error")]);
         Self {
             hot: ReadPool::new(hot, config.max_connections - 2 * each),
             shaped: ReadPool::new(shaped, each),
@@ -78,6 +81,12 @@ impl Db {
     #[must_use]
     pub fn write(&self) -> &PgPool {
         &self.write
+    }
+
+    /// A pool for one long job, such as loading the demo data: nothing in it is cut off for its length.
+    #[must_use]
+    pub fn bulk(config: &DatabaseConfig) -> PgPool {
+        PgPoolOptions::new().max_connections(2).connect_lazy_with(config.primary.clone().application_name("ar-supervisor bulk"))
     }
 
     /// Whether the database answers within a second. A half-open connection hangs, hence the deadline.

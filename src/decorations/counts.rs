@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::PgExecutor;
+use sqlx::PgPool;
 
 use crate::db::{Db, DbError};
 use crate::lifecycle::Lifecycle;
@@ -10,12 +10,20 @@ use crate::lifecycle::Lifecycle;
 /// How often deltas are folded: well inside the 10 s that clusters may be behind.
 const FOLD_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Folds the waiting deltas; returns how many there were. Any number of instances may do it at once.
+/// Folds the waiting deltas; returns how many there were. Any number of instances may do it at once; one
+/// that comes second folds nothing.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn fold_counts(executor: impl PgExecutor<'_>) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar!(r#"SELECT ar.fold_decoration_counts() AS "folded!""#).fetch_one(executor).await
+pub async fn fold_counts(pool: &PgPool) -> Result<i64, sqlx::Error> {
+    let mut all = 0;
+    loop {
+        // In pieces, each a transaction of its own.
+        match sqlx::query_scalar!(r#"SELECT ar.fold_decoration_counts() AS "folded!""#).fetch_one(pool).await? {
+            0 => return Ok(all),
+            folded => all += folded,
+        }
+    }
 }
 
 /// Folds until the service stops.

@@ -11,7 +11,9 @@ use uuid::Uuid;
 use super::model::{AssetType, Cluster, Decoration, NearbyDecoration};
 use super::store::{self, Filters};
 use crate::geo::{Bounds, ClusterResolution, LatLng, Metres, Radius};
-use crate::http::{ApiError, Cursor, FeatureCollection, Format, FromQuery, NotFound, Page, Problem, QueryReader, ReadFailures, StrictQuery, answer};
+use crate::http::{
+    ApiError, Cursor, FeatureCollection, Format, FromQuery, NotFound, Page, Problem, QueryReader, ReadFailures, StrictQuery, answer,
+};
 use crate::regions::{self, Meaning};
 use crate::state::AppState;
 
@@ -221,7 +223,9 @@ async fn clusters(State(state): State<AppState>, format: Format, StrictQuery(que
     let count_at = async |resolution: ClusterResolution| {
         let read = state.db.shaped().run("counting decorations by cell", |connection| {
             let filters = filters.clone();
-            Box::pin(async move { store::clusters(connection, bounds, resolution, &filters, i64::try_from(most).unwrap_or(i64::MAX)).await })
+            Box::pin(
+                async move { store::clusters(connection, bounds, resolution, &filters, i64::try_from(most).unwrap_or(i64::MAX)).await },
+            )
         });
         read.await
     };

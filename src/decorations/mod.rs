@@ -1,13 +1,12 @@
 //! Decorations: what phones find (`discovery`), and how they come in (`import`).
-
-
+mod content;
 mod counts;
 mod discovery;
-
+pub mod import;
 mod model;
 mod store;
 
-
+pub use content::Content;
 pub use counts::{fold_counts, keep_counts_folded};
 pub use model::{AssetType, Decoration, Lod, NearbyDecoration};
 

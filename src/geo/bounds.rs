@@ -6,6 +6,7 @@ use super::round_deg;
 /// the antimeridian; −180 and 180 are one meridian, and stay as given here because they mean different
 /// ends of an interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[expect(clippy::struct_field_names, reason = "the unit belongs into the name")]
 pub struct Bounds {
     min_lat_deg: f64,
     min_lng_deg: f64,
@@ -92,10 +93,7 @@ mod tests {
     fn only_latitudes_have_an_order() {
         assert!(Bounds::new(-1.0, 179.0, 1.0, -179.0).is_ok());
         assert!(Bounds::new(1.0, 2.0, 1.0, 2.0).is_ok());
-        assert_eq!(
-            Bounds::new(2.0, 0.0, 1.0, 1.0),
-            Err(BoundsError::UpsideDown { min_lat_deg: 2.0, max_lat_deg: 1.0 })
-        );
+        assert_eq!(Bounds::new(2.0, 0.0, 1.0, 1.0), Err(BoundsError::UpsideDown { min_lat_deg: 2.0, max_lat_deg: 1.0 }));
         assert!(matches!(Bounds::new(f64::NAN, 0.0, 1.0, 1.0), Err(BoundsError::Latitude(_))));
         assert!(matches!(Bounds::new(0.0, 0.0, 1.0, 180.1), Err(BoundsError::Longitude(_))));
     }

@@ -4,8 +4,8 @@ use geo_types::{Coord, LineString, MultiPolygon, Polygon};
 
 /// The polygon of a ring of degrees whose corners are less than 180° of longitude apart on the sphere.
 /// A ring across the antimeridian becomes two polygons; one around a pole is closed along that pole.
-pub(super) fn of(ring: Vec<Coord<f64>>) -> MultiPolygon<f64> {
-    let unrolled = unroll(&ring);
+pub(super) fn of(ring: &[Coord<f64>]) -> MultiPolygon<f64> {
+    let unrolled = unroll(ring);
     let turn_deg = last_x(&unrolled) - unrolled.first().map_or(0.0, |corner| corner.x);
     if turn_deg.abs() > 180.0 {
         return around_pole(unrolled);
@@ -116,7 +116,7 @@ mod tests {
                         assert!(corner.x.abs() <= 180.0 && corner.y.abs() <= 90.0, "{cell}: {corner:?}");
                     }
                     for edge in polygon.exterior().0.windows(2) {
-                        let along_pole = edge[0].y.abs() == 90.0 && edge[1].y.abs() == 90.0;
+                        let along_pole = edge[0].y.abs() >= 90.0 && edge[1].y.abs() >= 90.0;
                         assert!(along_pole || (edge[0].x - edge[1].x).abs() < 180.0, "{cell} jumps");
                     }
                 }

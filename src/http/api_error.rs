@@ -88,7 +88,11 @@ impl ApiError {
     /// 500: a bug of ours. What happened is for the log, not for the client.
     #[must_use]
     pub fn internal() -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "something went wrong on our side; the log has it under this request id")
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal_error",
+            "something went wrong on our side; the log has it under this request id",
+        )
     }
 
     /// The generic error of a status that came without a document.
@@ -96,7 +100,9 @@ impl ApiError {
     pub(super) fn of_status(status: StatusCode) -> Self {
         let (code, detail) = match status {
             StatusCode::NOT_FOUND => ("unknown_route", "there is nothing at this address; GET /openapi.json lists what there is"),
-            StatusCode::METHOD_NOT_ALLOWED => ("method_not_allowed", "this address does not take that method; the header Allow lists those it takes"),
+            StatusCode::METHOD_NOT_ALLOWED => {
+                ("method_not_allowed", "this address does not take that method; the header Allow lists those it takes")
+            }
             StatusCode::PAYLOAD_TOO_LARGE => ("body_too_large", "the body is larger than this route takes"),
             StatusCode::UNSUPPORTED_MEDIA_TYPE => ("unsupported_media_type", "the body's Content-Type is not one this route takes"),
             StatusCode::URI_TOO_LONG => ("uri_too_long", "the address is longer than 16 KiB"),
@@ -150,22 +156,24 @@ impl IntoResponse for ApiError {
 
 /// What every public read may fail with, for OpenAPI.
 #[derive(IntoResponses)]
+#[expect(dead_code, reason = "documents responses")]
 pub(crate) enum ReadFailures {
     /// A parameter cannot be read: missing, unknown, repeated, not a number, a bad cursor.
     #[response(status = 400, content_type = "application/problem+json")]
-    BadRequest(#[expect(dead_code, reason = "documents the body")] Problem),
+    BadRequest(Problem),
     /// A parameter was read, but its value is outside its domain.
     #[response(status = 422, content_type = "application/problem+json")]
-    OutOfDomain(#[expect(dead_code, reason = "documents the body")] Problem),
+    OutOfDomain(Problem),
     /// The database cannot be reached or is too busy; `Retry-After` says when to come back.
     #[response(status = 503, content_type = "application/problem+json")]
-    Unavailable(#[expect(dead_code, reason = "documents the body")] Problem),
+    Unavailable(Problem),
 }
 
 /// 404, for OpenAPI.
 #[derive(IntoResponses)]
+#[expect(dead_code, reason = "documents responses")]
 pub(crate) enum NotFound {
     /// There is no such thing.
     #[response(status = 404, content_type = "application/problem+json")]
-    NotFound(#[expect(dead_code, reason = "documents the body")] Problem),
+    NotFound(Problem),
 }

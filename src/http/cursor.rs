@@ -68,7 +68,12 @@ impl CursorKey {
     ///
     /// # Errors
     /// 400 when the cursor is not ours, or of another list or filter.
-    pub(crate) fn open_at<T>(&self, scope: &str, cursor: Option<&Cursor>, read: impl FnOnce(&[u8]) -> Option<T>) -> Result<Option<T>, ApiError> {
+    pub(crate) fn open_at<T>(
+        &self,
+        scope: &str,
+        cursor: Option<&Cursor>,
+        read: impl FnOnce(&[u8]) -> Option<T>,
+    ) -> Result<Option<T>, ApiError> {
         let Some(cursor) = cursor else { return Ok(None) };
         let position = self.open(scope, cursor).as_deref().and_then(read);
         if position.is_none() {

@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use percent_encoding::percent_decode;
 
 use super::{ApiError, Cursor};
-use crate::geo::{Bounds, BoundsError, LatLng, LatLngError};
+use crate::geo::{Bounds, BoundsError, LatLng};
 use crate::input::{Faults, IntegerText, check_text, decimal, integer};
 
 /// A type that is read from a query string.
@@ -179,25 +179,19 @@ impl QueryReader {
     /// `lat` and `lng`, both required.
     pub(crate) fn position(&mut self) -> Option<LatLng> {
         let (lat_deg, lng_deg) = (self.required_decimal("lat"), self.required_decimal("lng"));
-        let (lat_deg, lng_deg) = (lat_deg?, lng_deg?);
-        let position = LatLng::new(lat_deg, lng_deg);
-        let hint = if position.is_err() && LatLng::new(lng_deg, lat_deg).is_ok() { "; were lat and lng swapped?" } else { "" };
-        if let Err(LatLngError::Latitude(_)) = position {
-            self.faults.out_of_domain("lat", "out_of_range", format!("latitude {lat_deg} is outside -90 to 90 degrees{hint}"));
-        }
-        if !(-180.0..=180.0).contains(&lng_deg) {
-            self.faults.out_of_domain("lng", "out_of_range", format!("longitude {lng_deg} is outside -180 to 180 degrees{hint}"));
-        }
-        position.ok()
+        self.faults.check_position(lat_deg?, lng_deg?)
     }
 
     /// `min_lat`, `max_lat`, `min_lng`, `max_lng`, all required.
     pub(crate) fn bounds(&mut self) -> Option<Bounds> {
         let corners = ["min_lat", "min_lng", "max_lat", "max_lng"].map(|name| self.required_decimal(name));
         let [Some(min_lat_deg), Some(min_lng_deg), Some(max_lat_deg), Some(max_lng_deg)] = corners else { return None };
-        for (name, deg, most) in
-            [("min_lat", min_lat_deg, 90.0), ("max_lat", max_lat_deg, 90.0), ("min_lng", min_lng_deg, 180.0), ("max_lng", max_lng_deg, 180.0)]
-        {
+        for (name, deg, most) in [
+            ("min_lat", min_lat_deg, 90.0),
+            ("max_lat", max_lat_deg, 90.0),
+            ("min_lng", min_lng_deg, 180.0),
+            ("max_lng", max_lng_deg, 180.0),
+        ] {
             if deg.abs() > most {
                 self.faults.out_of_domain(name, "out_of_range", format!("{deg} is outside -{most} to {most} degrees"));
             }

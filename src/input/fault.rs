@@ -3,6 +3,8 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::geo::LatLng;
+
 /// How bad a fault is: which of the two statuses it leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultKind {
@@ -45,6 +47,19 @@ impl Faults {
 
     fn push(&mut self, field: &str, code: &'static str, detail: String, kind: FaultKind) {
         self.0.push(FieldFault { field: field.to_owned(), code, detail, kind });
+    }
+
+    /// Checks fields `lat` and `lng` together, with a hint when swapping them would fit.
+    pub(crate) fn check_position(&mut self, lat_deg: f64, lng_deg: f64) -> Option<LatLng> {
+        let position = LatLng::new(lat_deg, lng_deg);
+        let hint = if position.is_err() && LatLng::new(lng_deg, lat_deg).is_ok() { "; were lat and lng swapped?" } else { "" };
+        if !(-90.0..=90.0).contains(&lat_deg) {
+            self.out_of_domain("lat", "out_of_range", format!("latitude {lat_deg} is outside -90 to 90 degrees{hint}"));
+        }
+        if !(-180.0..=180.0).contains(&lng_deg) {
+            self.out_of_domain("lng", "out_of_range", format!("longitude {lng_deg} is outside -180 to 180 degrees{hint}"));
+        }
+        position.ok()
     }
 
     /// Adds the faults of a part.

@@ -138,7 +138,11 @@ async fn list(State(state): State<AppState>, format: Format, StrictQuery(query):
         ReadFailures, NotFound,
     )
 )]
-async fn by_code(State(state): State<AppState>, Path(code): Path<String>, StrictQuery(Nothing): StrictQuery<Nothing>) -> Result<Response, ApiError> {
+async fn by_code(
+    State(state): State<AppState>,
+    Path(code): Path<String>,
+    StrictQuery(Nothing): StrictQuery<Nothing>,
+) -> Result<Response, ApiError> {
     let unknown = || ApiError::new(StatusCode::NOT_FOUND, "unknown_region", "no region has that code");
     if code.contains('\0') {
         return Err(unknown());

@@ -107,7 +107,8 @@ pub(crate) async fn resolve(db: &Db, word: &str) -> Result<Meaning, ApiError> {
         )),
         (1, _) => Ok(Meaning::Region(codes.remove(0))),
         (n, _) => {
-            let error = ApiError::new(StatusCode::CONFLICT, "ambiguous_region", format!("{n} regions have that name; ask by one of their codes"));
+            let error =
+                ApiError::new(StatusCode::CONFLICT, "ambiguous_region", format!("{n} regions have that name; ask by one of their codes"));
             Err(error.with("codes", codes))
         }
     }

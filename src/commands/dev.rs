@@ -1,0 +1,122 @@
+//! `ar-supervisor dev`: everything by one command, for a first look and for development.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use indicatif::{ProgressBar, ProgressStyle};
+use secrecy::SecretString;
+use sqlx::{ConnectOptions, Connection};
+
+use super::{Outcome, serve};
+use crate::config::{DatabaseConfig, Environment};
+use crate::db::{self, ClusterSettings, Db, PrivateCluster};
+use crate::demo::{self, Size};
+
+/// Name of the database in the private cluster.
+const DATABASE: &str = "ar_supervisor";
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Folder for the database and the secret; kept between runs [default: the user's data folder]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// How much demo data to load, if it is not there yet
+    #[arg(long, value_name = "SIZE", default_value = "full")]
+    demo: Size,
+}
+
+pub(super) async fn run(environment: &Environment, args: &Args) -> Outcome {
+    let wished = args.data_dir.clone().unwrap_or_else(|| default_data_dir(environment));
+    let wished = std::path::absolute(&wished)?;
+    let data_dir = db::reachable_dir(&wished)?;
+    if data_dir != wished {
+        println!("The database runs as user postgres, who cannot reach {}; using {}.", wished.display(), data_dir.display());
+    }
+    fs::create_dir_all(&data_dir)?;
+    // The port first: it is what most often goes wrong, and it costs nothing.
+    let server = environment.dev_server(secret(&data_dir.join("secret"))?)?;
+    let listener = serve::listen(&server).await?;
+    let address = listener.local_addr()?;
+
+    let settings = ClusterSettings {
+        data_dir: data_dir.join("postgres"),
+        durable: true,
+        settings: ["shared_buffers=256MB", "work_mem=16MB", "maintenance_work_mem=128MB", "max_wal_size=2GB", "random_page_cost=1.1"]
+            .map(str::to_owned)
+            .to_vec(),
+    };
+    let cluster = tokio::task::spawn_blocking(move || PrivateCluster::start(&settings)).await??;
+    ensure_database(&cluster).await?;
+    let database = DatabaseConfig { primary: cluster.options(DATABASE), replica: None, max_connections: 20 };
+    db::migrate(&database.primary).await?;
+    let loading = Db::bulk(&database);
+    let bar = progress_bar();
+    if let Some(loaded) = demo::load(&loading, args.demo, &bar).await? {
+        println!("Loaded {} decorations, {} regions and {} edge servers.", loaded.decorations, loaded.regions, loaded.edge_servers);
+        println!("{}", demo::ATTRIBUTION);
+    }
+    loading.close().await;
+
+    greet(&format!("http://{address}"), &cluster);
+    let outcome = serve::serve(listener, &database, &server, async |_| Ok(())).await;
+    tokio::task::spawn_blocking(move || drop(cluster)).await?;
+    outcome
+}
+
+fn default_data_dir(environment: &Environment) -> PathBuf {
+    let base = environment.folder("XDG_DATA_HOME").or_else(|| Some(environment.folder("HOME")?.join(".local/share")));
+    base.unwrap_or_else(std::env::temp_dir).join("ar-supervisor")
+}
+
+/// The service's secret, made at the first start and kept.
+fn secret(path: &Path) -> Result<SecretString, Box<dyn std::error::Error + Send + Sync>> {
+    if !path.exists() {
+        let mut bytes = [0; 48];
+        aws_lc_rs::rand::fill(&mut bytes)?;
+        let mut file = fs::File::options().write(true).create_new(true).mode(0o600).open(path)?;
+        file.write_all(STANDARD.encode(bytes).as_bytes())?;
+    }
+    Ok(SecretString::from(fs::read_to_string(path)?))
+}
+
+async fn ensure_database(cluster: &PrivateCluster) -> Result<(), sqlx::Error> {
+    let mut connection = cluster.options("postgres").connect().await?;
+    let exists: bool =
+        sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)").bind(DATABASE).fetch_one(&mut connection).await?;
+    if !exists {
+        sqlx::raw_sql("CREATE DATABASE ar_supervisor").execute(&mut connection).await?;
+    }
+    connection.close().await
+}
+
+fn progress_bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg:12} {wide_bar} {pos}/{len} {per_sec} {eta} left")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = ProgressBar::new(0).with_style(style);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+fn greet(base: &str, cluster: &PrivateCluster) {
+    println!(
+        "
+ar-supervisor is ready at {base}
+  the API to browse   {base}/docs/
+  the database        psql -h {socket} -U ar_analyst {DATABASE}
+
+What is around the Brandenburg Gate, nearest first?
+  curl '{base}/api/v1/decorations/nearby?lat=52.5163&lng=13.3777&radius=5000&limit=3'
+What is in a box across the antimeridian?
+  curl '{base}/api/v1/decorations/bounds?min_lat=-20&max_lat=-15&min_lng=177&max_lng=-178&limit=3'
+What is in a country, as GeoJSON?
+  curl -H 'Accept: application/geo+json' '{base}/api/v1/decorations/region?region=iceland&limit=3'
+
+Ctrl-C stops it; the data stays.",
+        socket = cluster.socket_dir().display(),
+    );
+}

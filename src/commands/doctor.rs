@@ -1,0 +1,270 @@
+//! `ar-supervisor doctor`: looks for what goes wrong in practice, and names a cure for each fault.
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use geo_types::Point;
+use sqlx::{ConnectOptions, PgConnection};
+use uuid::Uuid;
+
+use super::Outcome;
+use crate::config::{Environment, LogFormat};
+use crate::db::{MIGRATOR, sql_layer_digest};
+use crate::geo::{Cells, Geog, LatLng};
+
+/// Rows whose cells are checked unless all are asked for.
+const SAMPLE_ROWS: i64 = 100_000;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Check the stored cells of every decoration, not of 100,000
+    #[arg(long)]
+    all: bool,
+    /// Write the right cells where stored ones are wrong
+    #[arg(long)]
+    repair_cells: bool,
+}
+
+/// What a check found: how it is, or what is wrong and what to do.
+type Finding = Result<String, Fault>;
+
+struct Fault {
+    what: String,
+    cure: String,
+}
+
+fn fault<T>(what: impl Into<String>, cure: impl Into<String>) -> Result<T, Fault> {
+    Err(Fault { what: what.into(), cure: cure.into() })
+}
+
+/// A statement of ours failed: most often because what it looks at is not there.
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn unexpected(error: sqlx::Error) -> Fault {
+    Fault { what: error.to_string(), cure: "cure what stands above first; then run doctor again".to_owned() }
+}
+
+pub(super) async fn run(environment: &Environment, args: &Args) -> Outcome {
+    let mut faults = 0;
+    let mut tell = |name: &str, finding: Finding| match finding {
+        Ok(state) => println!("ok    {name}: {state}"),
+        Err(Fault { what, cure }) => {
+            faults += 1;
+            println!("FAULT {name}: {what}\n      cure: {cure}");
+        }
+    };
+    tell("configuration", configuration(environment));
+    match connect(environment).await {
+        Err(fault) => tell("database", Err(fault)),
+        Ok(mut connection) => {
+            let connection = &mut connection;
+            tell("database", version(connection).await);
+            tell("PostGIS", extensions(connection).await);
+            tell("schema", schema(connection).await);
+            tell("indexes", indexes(connection).await);
+            tell("analysts' role", analyst(connection).await);
+            tell("stored cells", cells(connection, args).await);
+            tell("clock", clock(connection).await);
+        }
+    }
+    if faults == 0 {
+        println!("All is well.");
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("{faults} fault{}.", if faults == 1 { "" } else { "s" });
+    Ok(ExitCode::FAILURE)
+}
+
+fn configuration(environment: &Environment) -> Finding {
+    let faults: Vec<String> = [
+        environment.database().err().map(|error| error.to_string()),
+        environment.server().err().map(|error| error.to_string()),
+        environment.content().err().map(|error| error.to_string()),
+        environment.log(LogFormat::Json).err().map(|error| error.to_string()),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if faults.is_empty() {
+        return Ok("every variable can be used".to_owned());
+    }
+    fault(faults.join("\n"), "set the variables named above in the form they take")
+}
+
+async fn connect(environment: &Environment) -> Result<PgConnection, Fault> {
+    let config =
+        environment.database().map_err(|error| Fault { what: error.to_string(), cure: "set the variables named above".to_owned() })?;
+    let options = &config.primary;
+    let place = format!(
+        "{}:{}",
+        options.get_socket().map_or_else(|| options.get_host().to_owned(), |path| path.display().to_string()),
+        options.get_port()
+    );
+    options.clone().application_name("ar-supervisor doctor").connect().await.map_err(|error| Fault {
+        what: format!("cannot connect to {place}: {}", error.source().map_or_else(|| error.to_string(), ToString::to_string)),
+        cure: "check that PostgreSQL runs there and that DATABASE_URL, or DB_HOST, DB_PORT, DB_USER, DB_PASSWORD and DB_NAME, are right"
+            .to_owned(),
+    })
+}
+
+async fn version(connection: &mut PgConnection) -> Finding {
+    let number: i32 =
+        sqlx::query_scalar("SELECT current_setting('server_version_num')::int").fetch_one(connection).await.map_err(unexpected)?;
+    if number < 150_000 {
+        return fault(format!("PostgreSQL {} is too old", number / 10_000), "upgrade to PostgreSQL 15 or newer");
+    }
+    Ok(format!("PostgreSQL {}.{}", number / 10_000, number % 10_000))
+}
+
+async fn extensions(connection: &mut PgConnection) -> Finding {
+    let present: Vec<(String, String)> =
+        sqlx::query_as("SELECT extname::text, extversion FROM pg_extension WHERE extname IN ('postgis', 'pg_trgm') ORDER BY 1 DESC")
+            .fetch_all(connection)
+            .await
+            .map_err(unexpected)?;
+    for wanted in ["postgis", "pg_trgm"] {
+        if !present.iter().any(|(name, _)| name == wanted) {
+            return fault(format!("extension {wanted} is missing"), format!("as a superuser, in this database: CREATE EXTENSION {wanted}"));
+        }
+    }
+    Ok(present.iter().map(|(name, version)| format!("{name} {version}")).collect::<Vec<_>>().join(", "))
+}
+
+async fn schema(connection: &mut PgConnection) -> Finding {
+    let migrate = "ar-supervisor migrate";
+    let exists: bool = sqlx::query_scalar("SELECT to_regclass('ar.schema_migrations') IS NOT NULL")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(unexpected)?;
+    if !exists {
+        return fault("the schema was never made", migrate);
+    }
+    let applied: Vec<i64> =
+        sqlx::query_scalar("SELECT version FROM ar.schema_migrations").fetch_all(&mut *connection).await.map_err(unexpected)?;
+    let pending = MIGRATOR.iter().filter(|migration| !applied.contains(&migration.version)).count();
+    if pending > 0 {
+        return fault(format!("{pending} migrations are pending"), migrate);
+    }
+    if let Some(newer) = applied.iter().find(|version| !MIGRATOR.version_exists(**version)) {
+        return fault(format!("migration {newer} is unknown to this version"), "run the newer ar-supervisor that made it");
+    }
+    let layer: Option<String> =
+        sqlx::query_scalar("SELECT value FROM ar.meta WHERE key = 'sql_layer'").fetch_optional(connection).await.map_err(unexpected)?;
+    if layer != Some(sql_layer_digest()) {
+        return fault("the SQL layer (schema gis) is another version's", migrate);
+    }
+    Ok(format!("{} migrations and the SQL layer are in place", applied.len()))
+}
+
+/// Every index that a migration makes must be there and valid.
+async fn indexes(connection: &mut PgConnection) -> Finding {
+    let valid: Vec<String> = sqlx::query_scalar(
+        "SELECT c.relname::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE c.relnamespace = to_regnamespace('ar') AND i.indisvalid",
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(unexpected)?;
+    let words: Vec<&str> = MIGRATOR.iter().flat_map(|migration| migration.sql.as_str().split_whitespace()).collect();
+    let wanted: Vec<&str> = words.windows(3).filter(|w| w[0] == "INDEX" && w[2] == "ON").map(|w| w[1]).collect();
+    let missing: Vec<&str> = wanted.iter().copied().filter(|name| !valid.iter().any(|valid| valid == name)).collect();
+    if !missing.is_empty() {
+        let cure =
+            "REINDEX INDEX CONCURRENTLY ar.<name> for an invalid one; for a missing one, run its CREATE INDEX from the folder migrations/";
+        return fault(format!("missing or invalid: {}", missing.join(", ")), cure);
+    }
+    Ok(format!("all {} are there and valid", wanted.len()))
+}
+
+async fn analyst(connection: &mut PgConnection) -> Finding {
+    let exists: bool =
+        sqlx::query_scalar("SELECT to_regrole('ar_analyst') IS NOT NULL").fetch_one(&mut *connection).await.map_err(unexpected)?;
+    if !exists {
+        return fault(
+            "role ar_analyst is missing",
+            "as a superuser: CREATE ROLE ar_analyst LOGIN; then ar-supervisor migrate after UPDATE ar.meta SET value = '' WHERE key = 'sql_layer'",
+        );
+    }
+    let rights: (bool, bool, bool) = sqlx::query_as(
+        "SELECT has_table_privilege('ar_analyst', 'gis.decorations', 'SELECT'), has_schema_privilege('ar_analyst', 'ar', 'USAGE'),
+            has_database_privilege('ar_analyst', current_database(), 'TEMPORARY')",
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(unexpected)?;
+    match rights {
+        (true, false, false) => Ok("ar_analyst reads gis and nothing else".to_owned()),
+        (false, ..) => fault(
+            "ar_analyst may not read gis",
+            "GRANT USAGE ON SCHEMA gis TO ar_analyst; GRANT SELECT ON ALL TABLES IN SCHEMA gis TO ar_analyst",
+        ),
+        (_, true, _) => fault("ar_analyst may use schema ar", "REVOKE ALL ON SCHEMA ar FROM PUBLIC, ar_analyst"),
+        (.., true) => fault(
+            "ar_analyst may make temporary objects",
+            "as the database's owner: REVOKE TEMPORARY ON DATABASE <name> FROM PUBLIC, ar_analyst",
+        ),
+    }
+}
+
+/// The cells of a decoration as stored beside its position.
+#[derive(sqlx::FromRow)]
+struct StoredCells {
+    id: Uuid,
+    location: Geog<Point<f64>>,
+    h3_r5: i64,
+    h3_r7: i64,
+    h3_r9: i64,
+}
+
+async fn cells(connection: &mut PgConnection, args: &Args) -> Finding {
+    let limit = if args.all { i64::MAX } else { SAMPLE_ROWS };
+    let rows: Vec<StoredCells> = sqlx::query_as("SELECT id, location, h3_r5, h3_r7, h3_r9 FROM ar.decorations LIMIT $1")
+        .bind(limit)
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(unexpected)?;
+    let mut wrong = Vec::new();
+    for row in &rows {
+        let position = LatLng::new(row.location.0.y(), row.location.0.x());
+        let position = position
+            .map_err(|error| Fault { what: format!("decoration {}: {error}", row.id), cure: "write its location again".to_owned() })?;
+        let right = Cells::of(position);
+        if (right.r5.to_db(), right.r7.to_db(), right.r9.to_db()) != (row.h3_r5, row.h3_r7, row.h3_r9) {
+            wrong.push((row.id, right));
+        }
+    }
+    if wrong.is_empty() {
+        return Ok(format!("right on {} decorations", rows.len()));
+    }
+    if !args.repair_cells {
+        return fault(
+            format!("wrong on {} of {} decorations, such as {}", wrong.len(), rows.len(), wrong[0].0),
+            "ar-supervisor doctor --all --repair-cells",
+        );
+    }
+    for (id, right) in &wrong {
+        sqlx::query("UPDATE ar.decorations SET h3_r5 = $2, h3_r7 = $3, h3_r9 = $4 WHERE id = $1")
+            .bind(id)
+            .bind(right.r5.to_db())
+            .bind(right.r7.to_db())
+            .bind(right.r9.to_db())
+            .execute(&mut *connection)
+            .await
+            .map_err(unexpected)?;
+    }
+    Ok(format!("repaired on {} of {} decorations", wrong.len(), rows.len()))
+}
+
+#[expect(clippy::disallowed_methods, reason = "compares our clock with the database's, which is the point")]
+async fn clock(connection: &mut PgConnection) -> Finding {
+    let before = Utc::now();
+    let theirs: DateTime<Utc> = sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(connection).await.map_err(unexpected)?;
+    let after = Utc::now();
+    let ahead = if theirs < before { before - theirs } else { (theirs - after).max(TimeDelta::zero()) };
+    if ahead > TimeDelta::seconds(5) {
+        return fault(
+            format!("ours and the database's differ by {} s", ahead.num_seconds()),
+            "let both machines keep time with NTP (timedatectl set-ntp true)",
+        );
+    }
+    Ok(format!("within {} ms of the database's", (ahead + (after - before)).num_milliseconds()))
+}

@@ -1,0 +1,77 @@
+//! The command line: one file a command.
+
+mod dev;
+mod doctor;
+mod import;
+mod migrate;
+mod serve;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Environment, LogFormat};
+
+/// Supervisor server of a distributed augmented-reality system, on PostGIS.
+///
+/// New here? `ar-supervisor dev` starts everything, with demo data and a database of its own.
+#[derive(Debug, Parser)]
+#[command(name = "ar-supervisor", version, arg_required_else_help = true)]
+pub struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service on the database named by `DATABASE_URL` or the `DB_*` variables
+    Serve(serve::Args),
+    /// Run everything for a first look or for development: a private PostgreSQL, demo data, the service
+    Dev(dev::Args),
+    /// Bring the database's schema up to date
+    Migrate,
+    /// Import decorations from GeoJSON, NDJSON or CSV files
+    Import(import::Args),
+    /// Check the configuration and the database, and say how to cure what is wrong
+    Doctor(doctor::Args),
+    /// Print the OpenAPI document of the HTTP interface
+    Openapi,
+}
+
+/// What a command ends with.
+type Outcome = Result<ExitCode, Box<dyn Error + Send + Sync>>;
+
+/// Runs a command and says what went wrong, with its causes.
+#[must_use]
+pub fn run(CommandLine { command }: CommandLine) -> ExitCode {
+    let environment = Environment::of_process();
+    let log_format = if matches!(command, Command::Serve(_)) { LogFormat::Json } else { LogFormat::Pretty };
+    let outcome =
+        environment.log(log_format).map_err(Into::into).and_then(|log| crate::telemetry::start(&log)).and_then(|()| match command {
+            Command::Openapi => print_openapi(),
+            Command::Serve(args) => block_on(serve::run(&environment, &args)),
+            Command::Dev(args) => block_on(dev::run(&environment, &args)),
+            Command::Migrate => block_on(migrate::run(&environment)),
+            Command::Import(args) => block_on(import::run(&environment, &args)),
+            Command::Doctor(args) => block_on(doctor::run(&environment, &args)),
+        });
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            eprintln!("  because: {error}");
+            cause = error.source();
+        }
+        ExitCode::FAILURE
+    })
+}
+
+fn block_on(command: impl Future<Output = Outcome>) -> Outcome {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(command)
+}
+
+fn print_openapi() -> Outcome {
+    println!("{}", crate::http::openapi().to_pretty_json()?);
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,132 @@
+//! `ar-supervisor serve`: the service itself; `dev` uses its parts.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use sqlx::postgres::PgConnectOptions;
+use tokio::net::TcpListener;
+
+use super::Outcome;
+use crate::config::{DatabaseConfig, Environment, ServerConfig};
+use crate::db::{self, Db, MigrateFailure};
+use crate::decorations;
+use crate::http::{self, ConnectionLimits, CursorKey};
+use crate::lifecycle::{Lifecycle, stop_signal};
+use crate::state::AppState;
+
+/// Time between attempts to reach a database that is not there.
+const RETRY: Duration = Duration::from_millis(500);
+/// Time that background tasks get to end.
+const TASKS_DRAIN: Duration = Duration::from_secs(5);
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Do not touch the schema; it must be up to date
+    #[arg(long)]
+    no_migrate: bool,
+}
+
+/// Address and port cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}; is another server running there? SERVER_PORT takes another port, for example SERVER_PORT=8081")]
+struct ListenError {
+    address: SocketAddr,
+    source: std::io::Error,
+}
+
+pub(super) async fn run(environment: &Environment, args: &Args) -> Outcome {
+    // All faults of the environment at once.
+    let (database, server) = (environment.database(), environment.server());
+    if let (Err(a), Err(b)) = (&database, &server) {
+        return Err(format!("{a}\n{b}").into());
+    }
+    let (database, server) = (database?, server?);
+    let listener = listen(&server).await?;
+    tracing::info!(address = %listener.local_addr()?, "listening on {}", listener.local_addr()?);
+    let start = async |lifecycle: &Lifecycle| {
+        if !args.no_migrate {
+            migrate_when_there(&database.primary, lifecycle).await?;
+        }
+        Ok(())
+    };
+    serve(listener, &database, &server, start).await
+}
+
+/// Opens the port.
+///
+/// # Errors
+/// When it is taken, or the address is not ours.
+pub(super) async fn listen(server: &ServerConfig) -> Result<TcpListener, Box<dyn std::error::Error + Send + Sync>> {
+    let address = SocketAddr::new(server.host, server.port);
+    TcpListener::bind(address).await.map_err(|source| ListenError { address, source }.into())
+}
+
+/// Serves until a signal; `start` is what must be done before requests can be served. Health is answered
+/// meanwhile, so that an orchestrator sees a live process.
+pub(super) async fn serve(
+    listener: TcpListener,
+    database: &DatabaseConfig,
+    server: &ServerConfig,
+    start: impl AsyncFnOnce(&Lifecycle) -> Result<(), Box<dyn std::error::Error + Send + Sync>>,
+) -> Outcome {
+    let signal = stop_signal()?;
+    let lifecycle = Lifecycle::new();
+    let db = Db::new(database);
+    let state = AppState::new(db.clone(), CursorKey::derive(&server.jwt_secret), lifecycle.clone());
+    let router = http::router(state);
+
+    let started = async {
+        start(&lifecycle).await?;
+        lifecycle.mark_started();
+        lifecycle.spawn(decorations::keep_counts_folded(db.clone(), lifecycle.clone()));
+        // Never resolves by itself: what ends the service is a signal, or a failed start.
+        std::future::pending::<Result<std::convert::Infallible, Box<dyn std::error::Error + Send + Sync>>>().await
+    };
+    let stop = async {
+        let failure = tokio::select! {
+            () = signal => None,
+            failure = started => failure.err(),
+        };
+        tracing::info!("stopping");
+        lifecycle.stop();
+        failure
+    };
+    let (failure, ()) = tokio::join!(stop, http::serve(listener, router, ConnectionLimits::default(), &lifecycle));
+    if tokio::time::timeout(TASKS_DRAIN, lifecycle.tasks_ended()).await.is_err() {
+        tracing::warn!("background tasks cut off");
+    }
+    db.close().await;
+    tracing::info!("stopped");
+    failure.map_or(Ok(ExitCode::SUCCESS), Err)
+}
+
+/// Migrates as soon as the database can be reached.
+async fn migrate_when_there(options: &PgConnectOptions, lifecycle: &Lifecycle) -> Result<(), MigrateFailure> {
+    let mut told = false;
+    loop {
+        match db::migrate(options).await {
+            Err(MigrateFailure::Database { source, doing }) if is_absent(&source) && !lifecycle.stopping().is_cancelled() => {
+                if !told {
+                    tracing::warn!(error = %source, "{doing}: not there yet; trying again every half second");
+                    told = true;
+                }
+                tokio::time::sleep(RETRY).await;
+            }
+            Err(failure) => return Err(failure),
+            Ok(migrated) => {
+                tracing::info!(migrations = migrated.migrations, sql_layer = migrated.sql_layer, "schema is up to date");
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Whether the database may come by itself: it cannot be reached, or is starting or stopping.
+fn is_absent(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) => true,
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| code.starts_with("57P") || code.starts_with("08")),
+        _ => false,
+    }
+}

@@ -1,0 +1,7 @@
+//! Edge servers: where they stand and which cells they may be asked about.
+
+mod coverage;
+mod store;
+
+pub use coverage::circle_cells;
+pub use store::{NewEdge, add};
