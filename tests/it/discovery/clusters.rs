@@ -153,10 +153,9 @@ async fn counts_follow_inserts_moves_hiding_and_deletion() {
 async fn folding_at_once_from_many_places_counts_everything_once() {
     let t = TestServer::start().await;
     let place = position(1.0, 1.0);
-    let folder = t.db().connect().await;
-    let fold = async |mut connection: sqlx::PgConnection| {
+    let fold = async || {
         for _ in 0..20 {
-            ar_supervisor::decorations::fold_counts(&mut connection).await.expect("folds");
+            ar_supervisor::decorations::fold_counts(&t.sql).await.expect("folds");
         }
     };
     let write = async {
@@ -164,7 +163,7 @@ async fn folding_at_once_from_many_places_counts_everything_once() {
             t.decoration("").insert_at_each(&[place; 7]).await;
         }
     };
-    tokio::join!(fold(folder), fold(t.db().connect().await), write);
+    tokio::join!(fold(), fold(), write);
     t.fold_counts().await;
     assert_eq!(ask(&t, WORLD, 3).await.ok().numbers("count"), [70.0]);
 }
