@@ -221,7 +221,7 @@ impl Reader<'_> {
 
     fn position(&mut self) -> Option<LatLng> {
         let [lat_deg, lng_deg] = ["lat", "lng"].map(|name| self.require(name).and_then(|raw| self.read_decimal(name, &raw)));
-        self.faults.check_position(lat_deg?, lng_deg?)
+        self.faults.check_position(lat_deg, lng_deg)
     }
 
     fn asset_type(&mut self) -> Option<AssetType> {

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{ApiError, Problem};
+use super::{ApiError, Nothing, Problem, StrictQuery};
 use crate::state::AppState;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -24,8 +24,11 @@ struct Health {
 /// Whether the process runs
 ///
 /// 200 as long as it does; it asks nothing of the database.
-#[utoipa::path(get, path = "/health/live", tag = "health", responses((status = 200, description = "It runs.", body = Health)))]
-async fn live() -> Json<Health> {
+#[utoipa::path(get, path = "/health/live", tag = "health", responses(
+    (status = 200, description = "It runs.", body = Health),
+    (status = 400, description = "It takes no parameters.", body = Problem, content_type = "application/problem+json"),
+))]
+async fn live(StrictQuery(Nothing): StrictQuery<Nothing>) -> Json<Health> {
     Json(Health { status: "live" })
 }
 
@@ -34,9 +37,10 @@ async fn live() -> Json<Health> {
 /// 200 when the schema is in place, the database answers within a second and the service is not stopping.
 #[utoipa::path(get, path = "/health/ready", tag = "health", responses(
     (status = 200, description = "It can serve.", body = Health),
+    (status = 400, description = "It takes no parameters.", body = Problem, content_type = "application/problem+json"),
     (status = 503, description = "Not now: starting, stopping, or without its database.", body = Problem, content_type = "application/problem+json"),
 ))]
-async fn ready(State(state): State<AppState>) -> Result<Json<Health>, ApiError> {
+async fn ready(State(state): State<AppState>, StrictQuery(Nothing): StrictQuery<Nothing>) -> Result<Json<Health>, ApiError> {
     if state.lifecycle.stopping().is_cancelled() {
         return Err(ApiError::unavailable("stopping", "the service is stopping"));
     }

@@ -45,49 +45,63 @@ impl<S: Sync, T: FromQuery> FromRequestParts<S> for StrictQuery<T> {
 
 /// The parameters of one request, and the faults found so far.
 pub(crate) struct QueryReader {
-    /// Name, value, and whether somebody asked for it.
-    parameters: Vec<(String, String, bool)>,
+    parameters: Vec<Parameter>,
     faults: Faults,
+}
+
+/// One parameter as it came.
+struct Parameter {
+    name: String,
+    /// None when it cannot be decoded, which is noted already, and once it was taken.
+    value: Option<String>,
+    asked_for: bool,
 }
 
 impl QueryReader {
     /// Splits and decodes a raw query string.
     pub(crate) fn new(raw: &str) -> Self {
         let mut faults = Faults::default();
-        let mut parameters: Vec<(String, String, bool)> = Vec::new();
+        let mut parameters: Vec<Parameter> = Vec::new();
         for pair in raw.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            match (decode(name), decode(value)) {
-                (Some(name), Some(value)) if parameters.iter().all(|(known, ..)| *known != name) => {
-                    parameters.push((name, value, false));
-                }
-                (Some(name), Some(_)) => faults.unreadable(&name, "repeated", "is given more than once"),
-                (name, _) => faults.unreadable(name.as_deref().unwrap_or("query"), "not_utf8", "is not percent-encoded UTF-8"),
+            let (Some(name), value) = (decode(name), decode(value)) else {
+                faults.unreadable("query", "not_utf8", "is not percent-encoded UTF-8");
+                continue;
+            };
+            if parameters.iter().any(|known| known.name == name) {
+                faults.unreadable(&name, "repeated", "is given more than once");
+                continue;
             }
+            if value.is_none() {
+                faults.unreadable(&name, "not_utf8", "is not percent-encoded UTF-8");
+            }
+            parameters.push(Parameter { name, value, asked_for: false });
         }
         Self { parameters, faults }
     }
 
     /// The faults found, the unknown parameters among them.
     fn into_faults(mut self) -> Faults {
-        for (name, _, asked_for) in &self.parameters {
-            if !asked_for {
-                self.faults.unreadable(name, "unknown", "is not a parameter of this route");
-            }
+        for parameter in self.parameters.iter().filter(|parameter| !parameter.asked_for) {
+            self.faults.unreadable(&parameter.name, "unknown", "is not a parameter of this route");
         }
         self.faults
     }
 
-    /// The text of a parameter, if it was given.
+    fn is_given(&self, name: &str) -> bool {
+        self.parameters.iter().any(|known| known.name == name)
+    }
+
+    /// The text of a parameter, if it was given and can be read.
     fn take(&mut self, name: &str) -> Option<String> {
-        let (_, value, asked_for) = self.parameters.iter_mut().find(|(known, ..)| known == name)?;
-        *asked_for = true;
-        Some(std::mem::take(value))
+        let parameter = self.parameters.iter_mut().find(|known| known.name == name)?;
+        parameter.asked_for = true;
+        parameter.value.take()
     }
 
     fn require(&mut self, name: &str) -> Option<String> {
         let value = self.take(name);
-        if value.is_none() {
+        if !self.is_given(name) {
             self.faults.unreadable(name, "missing", "is required");
         }
         value
@@ -150,7 +164,7 @@ impl QueryReader {
 
     /// A text that must be given.
     pub(crate) fn required_text(&mut self, name: &str, max_chars: usize) -> Option<String> {
-        if self.parameters.iter().all(|(known, ..)| known != name) {
+        if !self.is_given(name) {
             self.require(name)?;
         }
         self.optional_text(name, max_chars).ok().flatten()
@@ -179,28 +193,30 @@ impl QueryReader {
     /// `lat` and `lng`, both required.
     pub(crate) fn position(&mut self) -> Option<LatLng> {
         let (lat_deg, lng_deg) = (self.required_decimal("lat"), self.required_decimal("lng"));
-        self.faults.check_position(lat_deg?, lng_deg?)
+        self.faults.check_position(lat_deg, lng_deg)
     }
 
     /// `min_lat`, `max_lat`, `min_lng`, `max_lng`, all required.
     pub(crate) fn bounds(&mut self) -> Option<Bounds> {
-        let corners = ["min_lat", "min_lng", "max_lat", "max_lng"].map(|name| self.required_decimal(name));
-        let [Some(min_lat_deg), Some(min_lng_deg), Some(max_lat_deg), Some(max_lng_deg)] = corners else { return None };
+        let [min_lat_deg, min_lng_deg, max_lat_deg, max_lng_deg] =
+            ["min_lat", "min_lng", "max_lat", "max_lng"].map(|name| self.required_decimal(name));
         for (name, deg, most) in [
             ("min_lat", min_lat_deg, 90.0),
             ("max_lat", max_lat_deg, 90.0),
             ("min_lng", min_lng_deg, 180.0),
             ("max_lng", max_lng_deg, 180.0),
         ] {
-            if deg.abs() > most {
+            if let Some(deg) = deg.filter(|deg| deg.abs() > most) {
                 self.faults.out_of_domain(name, "out_of_range", format!("{deg} is outside -{most} to {most} degrees"));
             }
         }
-        let bounds = Bounds::new(min_lat_deg, min_lng_deg, max_lat_deg, max_lng_deg);
-        if let Err(error @ BoundsError::UpsideDown { .. }) = bounds {
+        // The order of the latitudes is judged by itself, whatever the longitudes are.
+        if let Some((min_lat_deg, max_lat_deg)) = min_lat_deg.zip(max_lat_deg)
+            && let Err(error @ BoundsError::UpsideDown { .. }) = Bounds::new(min_lat_deg, 0.0, max_lat_deg, 0.0)
+        {
             self.faults.out_of_domain("min_lat", "out_of_order", error.to_string());
         }
-        bounds.ok()
+        Bounds::new(min_lat_deg?, min_lng_deg?, max_lat_deg?, max_lng_deg?).ok()
     }
 }
 

@@ -49,17 +49,19 @@ impl Faults {
         self.0.push(FieldFault { field: field.to_owned(), code, detail, kind });
     }
 
-    /// Checks fields `lat` and `lng` together, with a hint when swapping them would fit.
-    pub(crate) fn check_position(&mut self, lat_deg: f64, lng_deg: f64) -> Option<LatLng> {
-        let position = LatLng::new(lat_deg, lng_deg);
-        let hint = if position.is_err() && LatLng::new(lng_deg, lat_deg).is_ok() { "; were lat and lng swapped?" } else { "" };
-        if !(-90.0..=90.0).contains(&lat_deg) {
+    /// Checks fields `lat` and `lng` together, with a hint when swapping them would fit. One that could not
+    /// be read is None, and the other is checked all the same.
+    pub(crate) fn check_position(&mut self, lat_deg: Option<f64>, lng_deg: Option<f64>) -> Option<LatLng> {
+        let position = lat_deg.zip(lng_deg).map(|(lat_deg, lng_deg)| LatLng::new(lat_deg, lng_deg));
+        let swapped = lat_deg.zip(lng_deg).map(|(lat_deg, lng_deg)| LatLng::new(lng_deg, lat_deg));
+        let hint = if matches!((position, swapped), (Some(Err(_)), Some(Ok(_)))) { "; were lat and lng swapped?" } else { "" };
+        if let Some(lat_deg) = lat_deg.filter(|deg| !(-90.0..=90.0).contains(deg)) {
             self.out_of_domain("lat", "out_of_range", format!("latitude {lat_deg} is outside -90 to 90 degrees{hint}"));
         }
-        if !(-180.0..=180.0).contains(&lng_deg) {
+        if let Some(lng_deg) = lng_deg.filter(|deg| !(-180.0..=180.0).contains(deg)) {
             self.out_of_domain("lng", "out_of_range", format!("longitude {lng_deg} is outside -180 to 180 degrees{hint}"));
         }
-        position.ok()
+        position?.ok()
     }
 
     /// Adds the faults of a part.

@@ -23,6 +23,8 @@ pub(super) struct Route {
     pub(super) template: String,
     pub(super) query: Vec<Parameter>,
     pub(super) in_path: Vec<Parameter>,
+    /// Statuses that the document announces.
+    pub(super) statuses: Vec<u16>,
 }
 
 impl Route {
@@ -79,7 +81,8 @@ pub(super) async fn served() -> (TestServer, Vec<Route>) {
         let of = |place: &str| parameters.iter().filter(|parameter| parameter["in"] == place).map(Parameter::of).collect::<Vec<_>>();
         let in_path = of("path");
         let path = in_path.iter().fold(template.clone(), |path, parameter| path.replace(&format!("{{{}}}", parameter.name), &parameter.example));
-        routes.push(Route { path, template: template.clone(), query: of("query"), in_path });
+        let statuses = get["responses"].as_object().expect("responses").keys().map(|status| status.parse().expect("a status")).collect();
+        routes.push(Route { path, template: template.clone(), query: of("query"), in_path, statuses });
     }
     assert!(routes.iter().map(|route| route.query.len()).sum::<usize>() > 20, "{routes:#?}");
     (t, routes)

@@ -64,7 +64,7 @@ pub(super) fn good_values(parameter: &Parameter) -> Vec<String> {
     match parameter.kind() {
         "number" | "integer" => {
             let extremes = number("minimum").into_iter().chain(number("maximum"));
-            let spellings = if parameter.kind() == "number" { vec!["-0.0", "0", "0.0", "5e0", "5E0", "0.000000000000000000001", "1e-300", "5e+0"] } else { vec!["007", "5"] };
+            let spellings = if parameter.kind() == "number" { vec!["-0.0", "0", "0.0", "5e0", "5E0", "0.000000000000000000001", "1e-300", "5e%2B0"] } else { vec!["007", "5"] };
             extremes.chain(spellings.into_iter().map(str::to_owned)).collect()
         }
         "string" if parameter.schema.get("enum").is_some() => {
@@ -75,7 +75,7 @@ pub(super) fn good_values(parameter: &Parameter) -> Vec<String> {
             let most = parameter.max_chars().expect("checked above");
             // Code points count, not bytes.
             let full = ["x".repeat(most), "%C3%A9".repeat(most), "%F0%9F%8E%A8".repeat(most)];
-            full.into_iter().chain(ODD_TEXTS.iter().map(|text| (*text).to_owned())).collect()
+            full.into_iter().chain(ODD_TEXTS.iter().filter(|text| text.len() <= most).map(|text| (*text).to_owned())).collect()
         }
     }
 }

@@ -32,6 +32,9 @@ async fn every_bad_value_of_every_parameter_is_refused_and_named() {
                     if fields != [parameter.name.as_str()] {
                         wrong.push(format!("{} {}={short}: named {fields:?}", route.template, parameter.name));
                     }
+                    if answer.text().contains("\"missing\"") {
+                        wrong.push(format!("{} {}={short}: is given and called missing", route.template, parameter.name));
+                    }
                 } else {
                     wrong.push(format!("{} {}={short}: {} instead of {status}", route.template, parameter.name, answer.status));
                 }

@@ -29,6 +29,7 @@ async fn an_unknown_parameter_is_refused_on_every_route() {
             let (name, value) = unknown.split_once('=').expect("a pair");
             let answer = t.get(&route.with(&[(name, value)])).await;
             assert_eq!(answer.faulty_fields(400), [field], "{} {unknown}", route.template);
+            assert!(route.statuses.contains(&400), "{}: 400 is not in the document", route.template);
         }
     }
 }

@@ -93,7 +93,7 @@ impl Answer {
         let faults = problem["errors"].as_array().expect("faults").clone();
         let mut fields: Vec<String> = faults.iter().map(|fault| fault["field"].as_str().expect("a field").to_owned()).collect();
         for fault in &faults {
-            assert!(fault["code"].as_str().is_some_and(|code| !code.is_empty() && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')), "{fault}");
+            assert!(fault["code"].as_str().is_some_and(|code| !code.is_empty() && code.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')), "{fault}");
             assert!(fault["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{fault}");
         }
         fields.sort();

@@ -73,7 +73,7 @@ impl TestServer {
             let lifecycle = lifecycle.clone();
             async move { serve(listener, router(state), config.limits, &lifecycle).await }
         });
-        let sql = PgPoolOptions::new().max_connections(2).connect_lazy_with(database);
+        let sql = PgPoolOptions::new().max_connections(3).connect_lazy_with(database);
         let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
         Self { sql, address, lifecycle, serving: Some(serving), client, db: None }
     }
