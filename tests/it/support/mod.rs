@@ -7,6 +7,7 @@ mod decoration;
 mod earth;
 mod place;
 mod random;
+mod raw;
 mod server;
 mod wait;
 
@@ -16,5 +17,6 @@ pub(crate) use decoration::DecorationBuilder;
 pub(crate) use earth::{geodesic, position};
 pub(crate) use place::{EdgeBuilder, RegionBuilder};
 pub(crate) use random::{Random, query_count};
+pub(crate) use raw::RawConnection;
 pub(crate) use server::{Config, TestServer, config_of};
 pub(crate) use wait::eventually;

@@ -1,0 +1,36 @@
+//! The page to browse the API: it needs no network.
+
+use crate::support::TestServer;
+
+#[tokio::test]
+async fn the_root_leads_to_the_docs() {
+    let t = TestServer::start().await;
+    let answer = t.get("/").await;
+    assert_eq!((answer.status, answer.header("location")), (307, Some("/docs/")));
+}
+
+#[tokio::test]
+async fn the_docs_load_from_here_alone() {
+    let t = TestServer::start().await;
+    let page = t.get("/docs/").await.ok();
+    assert!(page.header("content-type").is_some_and(|kind| kind.starts_with("text/html")));
+    let html = page.text();
+    let mut loaded = 0;
+    for attribute in ["src=\"", "href=\""] {
+        for reference in html.split(attribute).skip(1).filter_map(|rest| rest.split('"').next()) {
+            assert!(!reference.contains("//"), "{reference}");
+            let asset = t.get(&format!("/docs/{}", reference.trim_start_matches("./"))).await.ok();
+            assert!(!asset.body.is_empty(), "{reference}");
+            // What is ours to configure; the library's own text has addresses in its comments.
+            if asset.body.len() < 10_000 && !reference.ends_with(".png") {
+                let text = asset.text();
+                assert!(!text.contains("http://") && !text.contains("https://"), "{reference}: {text}");
+            }
+            loaded += 1;
+        }
+    }
+    assert!(loaded >= 3, "{html}");
+    let starter = t.get("/docs/swagger-initializer.js").await.ok().text();
+    assert!(starter.contains("/openapi.json"), "{starter}");
+    assert!(starter.contains("none"), "the validator of swagger.io is off: {starter}");
+}
