@@ -114,7 +114,7 @@ async fn list(State(state): State<AppState>, format: Format, StrictQuery(query):
     let List { kind, parent_code, limit, cursor } = query;
     let scope = format!("regions {kind:?} {parent_code:?}");
     let after = state.cursor_key.open_at(&scope, cursor.as_ref(), |position| String::from_utf8(position.to_vec()).ok())?;
-    let read = state.db.hot().run("listing regions", |connection| {
+    let read = state.db.shaped().run("listing regions", |connection| {
         let (parent_code, after) = (parent_code.clone(), after.clone());
         Box::pin(async move { store::list(connection, kind, parent_code.as_deref(), after.as_deref(), limit + 1).await })
     });

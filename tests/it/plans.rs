@@ -1,1 +1,231 @@
+//! How PostgreSQL answers the statements that the service really sends: by which index, and never by reading
+//! a whole table or through an opaque function. The texts are those of `.sqlx/`, against which the build
+//! checks its queries; the connections are the service's own, with their way of planning.
 
+use std::sync::Arc;
+
+use ar_supervisor::db::{Db, ReadPool};
+use serde_json::Value;
+use sqlx::AssertSqlSafe;
+use tokio::sync::OnceCell;
+
+use crate::support::{Random, TestDb, TestServer, config_of, position};
+
+/// Tables that grow: none of them may be read from end to end.
+const LARGE: [&str; 6] = ["decorations", "edge_servers", "region_parts", "regions", "h3_cells", "device_connections"];
+
+/// A database of 20,000 decorations, 2,000 edges and 400 regions, made once for all tests of this file.
+async fn seeded() -> &'static TestDb {
+    static SEEDED: OnceCell<TestDb> = OnceCell::const_new();
+    SEEDED
+        .get_or_init(|| async {
+            let db = TestDb::create().await;
+            let t = TestServer::on(db.options(), crate::support::Config::default()).await;
+            let mut random = Random::seeded("plans");
+            for category in ["art", "news", "food", "rare"] {
+                let count = if category == "rare" { 50 } else { 6_650 };
+                let places: Vec<_> = (0..count).map(|_| position(random.between(-70.0, 70.0), random.between(-180.0, 180.0))).collect();
+                t.decoration("").category(category).insert_at_each(&places).await;
+            }
+            sqlx::raw_sql(
+                "INSERT INTO ar.edge_servers (name, region, api_url, websocket_url, location, service_area)
+                 SELECT 'e', 'label-' || n % 400, 'https://e', 'wss://e', p.place, gis.circle_area(p.place, 5000)
+                 FROM generate_series(1, 2000) AS n, LATERAL (SELECT ST_MakePoint(n * 0.17 - 170, n % 120 - 60)::geography AS place) AS p;
+                 INSERT INTO ar.regions (code, name, kind, border)
+                 SELECT 'R' || n, 'Region ' || n, 'custom', ST_Multi(ST_Buffer(ST_SetSRID(ST_MakePoint(n % 30 * 10 - 150, n / 30 * 9 - 60), 4326), 4, 64))
+                 FROM generate_series(0, 399) AS n;",
+            )
+            .execute(&t.sql)
+            .await
+            .expect("seeds");
+            t.fold_counts().await;
+            sqlx::raw_sql("ANALYZE").execute(&t.sql).await.expect("analyzes");
+            db
+        })
+        .await
+}
+
+/// The one committed query with this in its text.
+fn committed(part: &str) -> String {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/.sqlx");
+    let mut found = Vec::new();
+    for file in std::fs::read_dir(folder).expect(".sqlx is committed") {
+        let text = std::fs::read_to_string(file.expect("an entry").path()).expect("a text");
+        let query: Value = serde_json::from_str(&text).expect("JSON");
+        let query = query["query"].as_str().expect("a query").to_owned();
+        if query.contains(part) {
+            found.push(query);
+        }
+    }
+    assert_eq!(found.len(), 1, "queries with {part}: {found:#?}");
+    found.remove(0)
+}
+
+/// Nodes of a plan as "type on table using index".
+struct Plan {
+    nodes: Vec<(String, Option<String>, Option<String>)>,
+    text: String,
+}
+
+impl Plan {
+    fn walk(&mut self, node: &Value) {
+        let text = |member: &str| node[member].as_str().map(str::to_owned);
+        self.nodes.push((text("Node Type").expect("a node"), text("Relation Name"), text("Index Name")));
+        for child in node["Plans"].as_array().into_iter().flatten() {
+            self.walk(child);
+        }
+    }
+
+    /// These indexes are used; no large table is read whole, and no function hides its own plan.
+    fn uses(self, indexes: &[&str]) -> Self {
+        for index in indexes {
+            assert!(self.nodes.iter().any(|(_, _, used)| used.as_deref() == Some(index)), "{index} is not used: {}", self.text);
+        }
+        for (kind, relation, _) in &self.nodes {
+            assert_ne!(kind, "Function Scan", "{}", self.text);
+            let large = relation.as_deref().is_some_and(|relation| LARGE.contains(&relation));
+            assert!(!(kind == "Seq Scan" && large), "{relation:?} is read whole: {}", self.text);
+        }
+        self
+    }
+
+    fn has_no(self, kind: &str) -> Self {
+        assert!(self.nodes.iter().all(|(node, ..)| node != kind), "{kind}: {}", self.text);
+        self
+    }
+}
+
+/// The plan of a statement with these arguments, on a connection of this pool.
+async fn plan(pool: &ReadPool, query: &str, arguments: &str) -> Plan {
+    let script: Arc<str> = Arc::from(format!("DEALLOCATE ALL; PREPARE asked AS {query}"));
+    let explain: Arc<str> = Arc::from(format!("EXPLAIN (FORMAT JSON) EXECUTE asked({arguments})"));
+    let explained: Vec<Value> = pool
+        .run("explaining", |connection| {
+            let (script, explain) = (Arc::clone(&script), Arc::clone(&explain));
+            Box::pin(async move {
+                sqlx::raw_sql(AssertSqlSafe(script)).execute(&mut *connection).await?;
+                sqlx::query_scalar(AssertSqlSafe(explain)).persistent(false).fetch_all(connection).await
+            })
+        })
+        .await
+        .unwrap_or_else(|error| panic!("{arguments}: {error:?} {:?}", std::error::Error::source(&error)));
+    let mut plan = Plan { nodes: Vec::new(), text: serde_json::to_string_pretty(&explained).expect("JSON") };
+    plan.walk(&explained[0][0]["Plan"]);
+    plan
+}
+
+async fn pools() -> Db {
+    Db::new(&config_of(seeded().await.options()))
+}
+
+const MUNICH: &str = "'SRID=4326;POINT(11.5 48.1)'::geography";
+
+#[tokio::test]
+async fn nearby_is_a_scan_of_the_geography_index() {
+    let (db, query) = (pools().await, committed("FROM gis.decorations_near("));
+    for rest in ["500, NULL, NULL, NULL, NULL, 51", "50000, 'art', 'image', NULL, NULL, 501", "50000, NULL, NULL, 12.5, gen_random_uuid(), 51", "0, NULL, NULL, NULL, NULL, 2"] {
+        plan(db.hot(), &query, &format!("{MUNICH}, {rest}")).await.uses(&["decorations_location_gist"]);
+    }
+}
+
+#[tokio::test]
+async fn a_small_box_is_a_scan_of_the_geometry_index_wherever_it_lies() {
+    let (db, query) = (pools().await, committed("FROM gis.decorations_in_bounds("));
+    for bounds in ["48, 11, 49, 12", "-1, 179.5, 1, -179.5", "10, -180, 11, -179", "10, 180, 11, 180", "69, 0, 90, 1", "-90, 5, -69, 6", "48, 11, 48, 11"] {
+        for rest in ["NULL, NULL, NULL, 201", "'art', 'image', NULL, 201", "NULL, NULL, '80000000-0000-0000-0000-000000000000', 201"] {
+            plan(db.shaped(), &query, &format!("{bounds}, {rest}")).await.uses(&["decorations_geometry_gist"]);
+        }
+    }
+}
+
+/// The planner must know how much a box holds: a tenth of the world is not the world, nor is it nothing.
+#[tokio::test]
+async fn the_planner_knows_a_large_box_from_a_small_one() {
+    let (db, query) = (pools().await, "SELECT FROM gis.decorations_in_bounds($1, $2, $3, $4)");
+    for (bounds, rows) in [("-90, -180, 90, 180", 20_000.0), ("-70, 0, 70, 90", 5_000.0), ("10, 10, 20, 20", 40.0)] {
+        let plan = plan(db.shaped(), query, bounds).await;
+        let explained: Value = serde_json::from_str(&plan.text).expect("JSON");
+        let expected = explained[0][0]["Plan"]["Plan Rows"].as_f64().expect("a number");
+        assert!(expected > rows / 5.0 && expected < rows * 5.0, "{bounds}: {expected} rows expected, about {rows} are there");
+    }
+}
+
+/// By the key, in order: a page of the world costs a page, not the world.
+#[tokio::test]
+async fn the_whole_world_is_read_in_the_order_of_the_key() {
+    let (db, query) = (pools().await, committed("FROM gis.decorations_in_bounds("));
+    for rest in ["NULL, NULL, NULL, 201", "NULL, NULL, '80000000-0000-0000-0000-000000000000', 201", "'art', NULL, NULL, 201"] {
+        let plan = plan(db.shaped(), &query, &format!("-90, -180, 90, 180, {rest}")).await;
+        let by_key = |(_, _, index): &(String, Option<String>, Option<String>)| matches!(index.as_deref(), Some("decorations_pkey" | "decorations_category_idx"));
+        assert!(plan.nodes.iter().any(by_key), "{}", plan.text);
+        plan.uses(&[]).has_no("Sort");
+    }
+}
+
+#[tokio::test]
+async fn a_rare_category_of_the_whole_world_is_found_by_its_index() {
+    let (db, query) = (pools().await, committed("FROM gis.decorations_in_bounds("));
+    plan(db.shaped(), &query, "-90, -180, 90, 180, 'rare', NULL, NULL, 201").await.uses(&["decorations_category_idx"]);
+}
+
+#[tokio::test]
+async fn a_region_is_searched_by_its_parts() {
+    let (db, query) = (pools().await, committed("FROM gis.decorations_in_region("));
+    for rest in ["NULL, NULL, NULL, 201", "'art', 'image', '80000000-0000-0000-0000-000000000000', 201"] {
+        plan(db.shaped(), &query, &format!("'R77', {rest}")).await.uses(&["region_parts_region_code_idx", "decorations_geometry_gist"]);
+    }
+}
+
+#[tokio::test]
+async fn a_label_is_searched_by_the_circles_of_its_edges() {
+    let (db, query) = (pools().await, committed("FROM gis.decorations_in_edge_region("));
+    plan(db.shaped(), &query, "'LABEL-7', NULL, NULL, NULL, 201").await.uses(&["edge_servers_region_folded_idx", "decorations_location_gist"]);
+}
+
+#[tokio::test]
+async fn a_word_is_looked_up_by_code_and_by_name() {
+    let db = pools().await;
+    plan(db.hot(), &committed("FROM gis.regions_named("), "'region 77'").await.uses(&["regions_code_folded_key", "regions_name_folded_idx"]);
+    plan(db.hot(), &committed("FROM gis.edges WHERE"), "'label-7'").await.uses(&["edge_servers_region_folded_idx"]);
+    plan(db.hot(), &committed("FROM gis.regions WHERE lower(code"), "'r77'").await.uses(&["regions_code_folded_key"]);
+}
+
+#[tokio::test]
+async fn regions_are_listed_in_the_order_of_their_key() {
+    let db = pools().await;
+    let query = committed("ORDER BY code LIMIT");
+    plan(db.shaped(), &query, "NULL, NULL, 'R1', 51").await.uses(&["regions_pkey"]).has_no("Sort");
+}
+
+#[tokio::test]
+async fn cells_that_the_box_cuts_are_counted_by_ranges_of_r9_cells() {
+    let (db, query) = (pools().await, committed("FROM gis.decoration_clusters("));
+    for resolution in [0, 3, 5] {
+        plan(db.shaped(), &query, &format!("47.3, 10.2, 49.1, 12.7, {resolution}, NULL, NULL, 5001")).await.uses(&["decorations_h3_r9_idx"]);
+    }
+}
+
+#[tokio::test]
+async fn fine_cells_of_a_box_are_counted_by_the_geometry_index() {
+    let (db, query) = (pools().await, committed("FROM gis.decoration_clusters("));
+    for resolution in [6, 9] {
+        plan(db.shaped(), &query, &format!("47.3, 10.2, 49.1, 12.7, {resolution}, 'art', NULL, 5001")).await.uses(&["decorations_geometry_gist"]);
+    }
+}
+
+#[tokio::test]
+async fn edges_in_reach_are_found_by_their_areas_and_places() {
+    let db = pools().await;
+    for (pool, way) in [(db.hot(), "generic"), (db.shaped(), "custom")] {
+        println!("{way}");
+        let query = "SELECT * FROM gis.edges_in_reach($1, $2, $3)";
+        plan(pool, query, "11.5, 48.1, 50000").await.uses(&["edge_servers_service_area_gist", "edge_servers_location_gist"]);
+    }
+}
+
+#[tokio::test]
+async fn what_an_analyst_pastes_is_indexed_as_well() {
+    let db = pools().await;
+    plan(db.shaped(), "SELECT * FROM gis.decorations_near($1, $2, $3) ORDER BY distance_m LIMIT 10", "2.3, 48.9, 3000").await.uses(&["decorations_location_gist"]);
+    plan(db.shaped(), "SELECT count(*) FROM gis.decorations_in_bounds($1, $2, $3, $4)", "-20, 177, -15, -178").await.uses(&["decorations_geometry_gist"]);
+}

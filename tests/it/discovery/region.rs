@@ -122,11 +122,8 @@ async fn a_region_of_many_vertices_is_searched_like_a_simple_one() {
     let parts: i64 = sqlx::query_scalar("SELECT count(*) FROM ar.region_parts").fetch_one(&t.sql).await.expect("counts");
     assert!(parts > 30, "{parts} parts");
     // A point on the cut between two parts lies in both, and still comes once.
-    for lat in -12..=12 {
-        for lng in -12..=12 {
-            t.decoration("grid").at(f64::from(lat), f64::from(lng)).insert().await;
-        }
-    }
+    let grid: Vec<_> = (-12..=12).flat_map(|lat| (-12..=12).map(move |lng| position(f64::from(lat), f64::from(lng)))).collect();
+    t.decoration("grid").insert_at_each(&grid).await;
     let answer = t.region("star").await.ok();
     let inside = (-12..=12_i32).flat_map(|lat| (-12..=12_i32).map(move |lng| lat * lat + lng * lng)).filter(|square| f64::from(*square).sqrt() < 9.5).count();
     let on_rim = answer.items().len() - inside;

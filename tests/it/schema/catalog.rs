@@ -49,6 +49,8 @@ async fn everything_has_a_comment() {
          SELECT p.oid::regprocedure::text FROM pg_proc p
          WHERE p.pronamespace IN ('ar'::regnamespace, 'gis'::regnamespace) AND coalesce(obj_description(p.oid, 'pg_proc'), '') = ''
          UNION ALL
+         SELECT s.stxname FROM pg_statistic_ext s WHERE coalesce(obj_description(s.oid, 'pg_statistic_ext'), '') = ''
+         UNION ALL
          SELECT n.nspname FROM pg_namespace n WHERE n.nspname IN ('ar', 'gis') AND coalesce(obj_description(n.oid, 'pg_namespace'), '') = ''"
     ))
     .await;

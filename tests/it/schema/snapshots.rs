@@ -15,6 +15,7 @@ SELECT format('%s.%s %s', n.nspname, c.relname, CASE c.relkind WHEN 'r' THEN 'ta
              WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind <> 'S' ORDER BY a.attnum) AS columns,
        ARRAY(SELECT format('%s %s', k.conname, pg_get_constraintdef(k.oid)) FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype <> 'n' ORDER BY k.conname) AS constraints,
        ARRAY(SELECT pg_get_indexdef(i.indexrelid) FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indrelid = c.oid ORDER BY x.relname) AS indexes,
+       ARRAY(SELECT pg_get_statisticsobjdef(s.oid) FROM pg_statistic_ext s WHERE s.stxrelid = c.oid ORDER BY s.stxname) AS statistics,
        ARRAY(SELECT pg_get_triggerdef(t.oid) FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal ORDER BY t.tgname) AS triggers
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname IN ('ar', 'gis') AND c.relkind IN ('r', 'p', 'v', 'S') AND NOT c.relispartition AND c.relname <> 'schema_migrations'
@@ -42,7 +43,7 @@ async fn the_schema_is_as_agreed() {
     let mut objects = serde_json::Map::new();
     for row in rows {
         let mut parts = serde_json::Map::new();
-        for part in ["columns", "constraints", "indexes", "triggers"] {
+        for part in ["columns", "constraints", "indexes", "statistics", "triggers"] {
             let lines: Vec<String> = row.get(part);
             if !lines.is_empty() {
                 parts.insert(part.to_owned(), json!(lines));

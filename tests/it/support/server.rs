@@ -74,7 +74,8 @@ impl TestServer {
             async move { serve(listener, router(state), config.limits, &lifecycle).await }
         });
         let sql = PgPoolOptions::new().max_connections(3).connect_lazy_with(database);
-        let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
+        // Compression costs a debug build most of its time; one test asks for it by itself.
+        let client = reqwest::Client::builder().no_gzip().no_proxy().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
         Self { sql, address, lifecycle, serving: Some(serving), client, db: None }
     }
 
