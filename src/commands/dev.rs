@@ -112,7 +112,7 @@ ar-supervisor is ready at {base}
 What is around the Brandenburg Gate, nearest first?
   curl '{base}/api/v1/decorations/nearby?lat=52.5163&lng=13.3777&radius=50000&limit=3'
 What is in a box across the antimeridian?
-  curl '{base}/api/v1/decorations/bounds?min_lat=-20&max_lat=-15&min_lng=177&max_lng=-178&limit=3'
+  curl '{base}/api/v1/decorations/bounds?min_lat=-50&max_lat=-10&min_lng=165&max_lng=-165&limit=3'
 What is in a country, as GeoJSON?
   curl -H 'Accept: application/geo+json' '{base}/api/v1/decorations/region?region=iceland&limit=3'
 

@@ -11,7 +11,7 @@ mod error;
 mod migrate;
 mod read_pool;
 
-use sqlx::PgPool;
+use sqlx::{ConnectOptions, PgPool};
 use sqlx::postgres::PgPoolOptions;
 use std::time::Duration;
 
@@ -86,7 +86,8 @@ impl Db {
     /// A pool for one long job, such as loading the demo data: nothing in it is cut off for its length.
     #[must_use]
     pub fn bulk(config: &DatabaseConfig) -> PgPool {
-        PgPoolOptions::new().max_connections(2).connect_lazy_with(config.primary.clone().application_name("ar-supervisor bulk"))
+        let options = config.primary.clone().application_name("ar-supervisor bulk").disable_statement_logging();
+        PgPoolOptions::new().max_connections(2).connect_lazy_with(options)
     }
 
     /// Whether the database answers within a second. A half-open connection hangs, hence the deadline.

@@ -42,7 +42,6 @@ struct RegionProperties {
     /// Name; not unique.
     name: String,
     /// What sort of region.
-    #[schema(inline)]
     kind: Kind,
     /// The region it is part of.
     #[schema(required)]

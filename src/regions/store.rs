@@ -12,6 +12,7 @@ use crate::http::ApiError;
 /// What sort of region it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema, sqlx::Type)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = RegionKind)]
 #[sqlx(type_name = "varchar", rename_all = "snake_case")]
 pub enum Kind {
     /// A country, code ISO 3166-1 alpha-2.
