@@ -146,6 +146,9 @@ impl OwnCluster {
     pub(crate) async fn start() -> Self {
         let (cluster, remover) = tokio::task::spawn_blocking(start).await.expect("a private cluster starts");
         migrate(&cluster.options("postgres")).await.expect("migrates");
+        // It commits without waiting for the disk, and what a test kills should come back with its schema.
+        let mut connection = cluster.options("postgres").connect().await.expect("connects");
+        run(&mut connection, "CHECKPOINT".to_owned()).await;
         Self { cluster, _remover: remover }
     }
 
