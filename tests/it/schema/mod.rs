@@ -4,6 +4,7 @@ mod analyst;
 mod catalog;
 mod cells;
 mod circles;
+mod examples;
 mod geometry;
 mod migrating;
 mod numbers;
