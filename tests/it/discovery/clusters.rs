@@ -174,10 +174,10 @@ async fn more_than_5000_cells_are_refused_at_coarse_and_at_fine_resolutions() {
     // One place in each of 5,001 r5 cells, then in each of as many r9 cells that share few r5 cells.
     let centre = |cell: CellIndex| position(h3o::LatLng::from(cell).lat(), h3o::LatLng::from(cell).lng());
     let r5 = h3o::LatLng::new(48.0, 11.0).expect("on Earth").to_cell(Resolution::Five);
-    let places: Vec<LatLng> = r5.grid_disk_safe(45).take(5_001).map(|cell| centre(cell)).collect();
+    let places: Vec<LatLng> = r5.grid_disk_safe(45).take(5_001).map(&centre).collect();
     let ids = t.decoration("").insert_at_each(&places).await;
     let r9 = h3o::LatLng::new(-48.0, 11.0).expect("on Earth").to_cell(Resolution::Nine);
-    let fine: Vec<LatLng> = r9.grid_disk_safe(45).take(5_001).map(|cell| centre(cell)).collect();
+    let fine: Vec<LatLng> = r9.grid_disk_safe(45).take(5_001).map(&centre).collect();
     t.decoration("").insert_at_each(&fine).await;
     t.fold_counts().await;
     let (north, south) = ([0.0, -180.0, 90.0, 180.0], [-90.0, -180.0, 0.0, 180.0]);

@@ -20,7 +20,7 @@ async fn every_route_names_the_methods_it_takes() {
     let document = t.get("/openapi.json").await.ok().json();
     let mut tried = 0;
     for (template, item) in document["paths"].as_object().expect("paths") {
-        let path = template.replace('{', "").replace('}', "");
+        let path = template.replace(['{', '}'], "");
         let has = |method: &str| item.get(method.to_ascii_lowercase()).is_some();
         for method in ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"] {
             if has(method) {

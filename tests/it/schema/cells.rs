@@ -91,7 +91,7 @@ async fn stored_cells_equal_h3os_and_others_are_refused_by_their_resolution() {
     assert_eq!(rows.len(), places.len());
     for row in rows {
         let cells = Cells::of(position(row.get("lat"), row.get("lng")));
-        assert_eq!(["h3_r5", "h3_r7", "h3_r9"].map(|column| row.get::<i64, _>(column)), [cells.r5, cells.r7, cells.r9].map(|cell| cell.to_db()));
+        assert_eq!(["h3_r5", "h3_r7", "h3_r9"].map(|column| row.get::<i64, _>(column)), [cells.r5, cells.r7, cells.r9].map(ar_supervisor::geo::Cell::to_db));
     }
     let swapped = sqlx::query("UPDATE ar.decorations SET h3_r7 = h3_r9").execute(&t.sql).await.expect_err("refused");
     assert_eq!(swapped.as_database_error().and_then(|error| error.constraint()), Some("decorations_h3_r7_is_r7"));

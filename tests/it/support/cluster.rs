@@ -41,29 +41,29 @@ fn shared() -> &'static Shared {
         let (cluster, remover) = start();
         let maintenance = cluster.options("postgres");
         let template = cluster.options(TEMPLATE);
-        let (clones, mut asked_clones) = mpsc::unbounded_channel::<(String, oneshot::Sender<()>)>();
-        let (drops, mut asked_drops) = mpsc::unbounded_channel::<String>();
+        let (clones, mut to_clone) = mpsc::unbounded_channel::<(String, oneshot::Sender<()>)>();
+        let (drops, mut to_drop) = mpsc::unbounded_channel::<String>();
         let (ready, made) = std::sync::mpsc::channel();
         // A thread of its own, because each test has its own runtime. One clone at a time: the server
         // refuses a second copy of a template that is being copied.
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async move {
-                let mut cloner = maintenance.connect().await.expect("connecting to the private cluster");
-                let mut dropper = maintenance.connect().await.expect("connecting to the private cluster");
-                run(&mut cloner, format!("CREATE DATABASE {TEMPLATE}")).await;
+                let mut copying = maintenance.connect().await.expect("connecting to the private cluster");
+                let mut dropping = maintenance.connect().await.expect("connecting to the private cluster");
+                run(&mut copying, format!("CREATE DATABASE {TEMPLATE}")).await;
                 migrate(&template).await.expect("migrating the template");
                 ready.send(()).expect("somebody waits");
                 let clone = async {
-                    while let Some((name, done)) = asked_clones.recv().await {
-                        run(&mut cloner, format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}")).await;
+                    while let Some((name, done)) = to_clone.recv().await {
+                        run(&mut copying, format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}")).await;
                         // A test that gave up meanwhile does not matter.
                         let _gave_up = done.send(());
                     }
                 };
                 let remove = async {
-                    while let Some(name) = asked_drops.recv().await {
-                        run(&mut dropper, format!("DROP DATABASE {name} WITH (FORCE)")).await;
+                    while let Some(name) = to_drop.recv().await {
+                        run(&mut dropping, format!("DROP DATABASE {name} WITH (FORCE)")).await;
                     }
                 };
                 tokio::join!(clone, remove);

@@ -1,6 +1,6 @@
 //! Random numbers from a seed that is printed and can be given: a failure can be repeated.
 
-/// SplitMix64 (Steele, Lea, Flood 2014): small, and good enough to choose places.
+/// `SplitMix64` (Steele, Lea, Flood 2014): small, and good enough to choose places.
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
 
