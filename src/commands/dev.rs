@@ -114,7 +114,7 @@ What is around the Brandenburg Gate, nearest first?
 What is in a box across the antimeridian?
   curl '{base}/api/v1/decorations/bounds?min_lat=-50&max_lat=-10&min_lng=165&max_lng=-165&limit=3'
 What is in a country, as GeoJSON?
-  curl -H 'Accept: application/geo+json' '{base}/api/v1/decorations/region?region=iceland&limit=3'
+  curl -H 'Accept: application/geo+json' '{base}/api/v1/decorations/region?region=germany&limit=3'
 
 Ctrl-C stops it; the data stays.",
         socket = cluster.socket_dir().display(),

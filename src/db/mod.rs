@@ -11,8 +11,8 @@ mod error;
 mod migrate;
 mod read_pool;
 
-use sqlx::{ConnectOptions, PgPool};
 use sqlx::postgres::PgPoolOptions;
+use sqlx::{ConnectOptions, PgPool};
 use std::time::Duration;
 
 pub use cluster::{ClusterError, ClusterSettings, PrivateCluster, reachable_dir};

@@ -1,5 +1,6 @@
 //! Regions over HTTP, as GeoJSON features.
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -139,10 +140,12 @@ async fn list(State(state): State<AppState>, format: Format, StrictQuery(query):
 )]
 async fn by_code(
     State(state): State<AppState>,
-    Path(code): Path<String>,
+    code: Result<Path<String>, PathRejection>,
     StrictQuery(Nothing): StrictQuery<Nothing>,
 ) -> Result<Response, ApiError> {
     let unknown = || ApiError::new(StatusCode::NOT_FOUND, "unknown_region", "no region has that code");
+    // What is no text is no code either.
+    let Path(code) = code.map_err(|_not_utf8| unknown())?;
     if code.contains('\0') {
         return Err(unknown());
     }

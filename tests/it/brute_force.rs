@@ -17,8 +17,14 @@ fn crowd(random: &mut Random, number: usize) -> LatLng {
     match number % 16 {
         0 => position(random.between(89.0, 90.0), random.between(-180.0, 180.0)),
         1 => position(random.between(-90.0, -89.0), random.between(-180.0, 180.0)),
-        2 => position(random.between(-1.0, 1.0), if random.below(2) == 0 { random.between(-180.0, -179.5) } else { random.between(179.5, 180.0) }),
-        3 => position(random.between(64.8, 65.2), if random.below(2) == 0 { random.between(-180.0, -179.0) } else { random.between(179.0, 180.0) }),
+        2 => position(
+            random.between(-1.0, 1.0),
+            if random.below(2) == 0 { random.between(-180.0, -179.5) } else { random.between(179.5, 180.0) },
+        ),
+        3 => position(
+            random.between(64.8, 65.2),
+            if random.below(2) == 0 { random.between(-180.0, -179.0) } else { random.between(179.0, 180.0) },
+        ),
         4 => position(random.between(48.0, 48.3), random.between(11.3, 11.8)),
         5 => *random.one_of(&[position(90.0, 0.0), position(-90.0, 0.0), position(0.0, 180.0), position(0.0, 0.0), position(65.0, 180.0)]),
         6..=8 => position(random.between(-0.3, 0.3), random.between(-0.3, 0.3)),
@@ -65,7 +71,8 @@ async fn nearby_equals_brute_force() {
     let mut random = Random::seeded("nearby against brute force");
     let places: Vec<LatLng> = (0..2_000).map(|number| crowd(&mut random, number)).collect();
     let ids = t.decoration("").insert_at_each(&places).await;
-    let known: Vec<(LatLng, [f64; 3], String)> = places.iter().zip(ids).map(|(place, id)| (*place, unit_vector(*place), id.to_string())).collect();
+    let known: Vec<(LatLng, [f64; 3], String)> =
+        places.iter().zip(ids).map(|(place, id)| (*place, unit_vector(*place), id.to_string())).collect();
     let tries = query_count();
     let (mut wrong, mut found, mut at_limit) = (Vec::new(), 0, 0);
     for _ in 0..tries {
@@ -75,7 +82,8 @@ async fn nearby_equals_brute_force() {
         let mut last = (0.0, String::new());
         for page in t.all_pages(&format!("/api/v1/decorations/nearby?{asked}&limit=500")).await {
             for item in page.items() {
-                let (distance_m, id) = (item["distance_meters"].as_f64().expect("a number"), item["id"].as_str().expect("an id").to_owned());
+                let (distance_m, id) =
+                    (item["distance_meters"].as_f64().expect("a number"), item["id"].as_str().expect("an id").to_owned());
                 if (distance_m, &id) <= (last.0, &last.1) {
                     wrong.push(format!("{asked}: {id} at {distance_m} m comes after {last:?}"));
                 }
@@ -96,7 +104,9 @@ async fn nearby_equals_brute_force() {
                 at_limit += 1;
             }
             match answer {
-                Some(answer_m) if (answer_m - distance_m).abs() > 1e-4 => wrong.push(format!("{asked}: {place:?} is {distance_m} m away, not {answer_m}")),
+                Some(answer_m) if (answer_m - distance_m).abs() > 1e-4 => {
+                    wrong.push(format!("{asked}: {place:?} is {distance_m} m away, not {answer_m}"));
+                }
                 Some(_) if distance_m > radius_m + TOLERANCE_M => wrong.push(format!("{asked}: {place:?} at {distance_m} m is too far")),
                 None if distance_m < radius_m - TOLERANCE_M => wrong.push(format!("{asked}: {place:?} at {distance_m} m is missing")),
                 _ => {}

@@ -74,7 +74,11 @@ fn dev(data_dir: &Path) -> (Running, String) {
 
 /// The addresses of the curl lines in what was printed.
 fn curl_addresses(printed: &str) -> Vec<String> {
-    printed.lines().filter(|line| line.trim().starts_with("curl")).filter_map(|line| Some(line.rsplit_once(" '")?.1.trim_end_matches('\'').to_owned())).collect()
+    printed
+        .lines()
+        .filter(|line| line.trim().starts_with("curl"))
+        .filter_map(|line| Some(line.rsplit_once(" '")?.1.trim_end_matches('\'').to_owned()))
+        .collect()
 }
 
 fn postmaster(data_dir: &Path) -> Option<String> {
@@ -115,9 +119,14 @@ async fn serve_waits_for_its_database_and_stops_at_a_signal() {
     let url = url_of(&cluster.options());
     cluster.stop("fast").await;
     let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address").port().to_string();
-    let child = program().arg("serve").envs([("DATABASE_URL", url.as_str()), ("JWT_SECRET", SECRET), ("SERVER_HOST", "127.0.0.1"), ("SERVER_PORT", &port)]).spawn();
+    let child = program()
+        .arg("serve")
+        .envs([("DATABASE_URL", url.as_str()), ("JWT_SECRET", SECRET), ("SERVER_HOST", "127.0.0.1"), ("SERVER_PORT", &port)])
+        .spawn();
     let mut server = Running(child.expect("the program runs"));
-    let status = async |path: &str| reqwest::get(format!("http://127.0.0.1:{port}{path}")).await.map(|answer| answer.status().as_u16()).unwrap_or_default();
+    let status = async |path: &str| {
+        reqwest::get(format!("http://127.0.0.1:{port}{path}")).await.map(|answer| answer.status().as_u16()).unwrap_or_default()
+    };
     eventually("it lives without its database", async || (status("/health/live").await == 200).then_some(())).await;
     assert_eq!(status("/health/ready").await, 503);
     assert_eq!(status("/api/v1/decorations/nearby?lat=1&lng=1").await, 503);

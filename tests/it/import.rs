@@ -106,8 +106,14 @@ async fn a_table_with_a_row_of_the_wrong_length_loses_that_row_alone() {
 #[tokio::test]
 async fn a_geojson_file_that_breaks_off_keeps_what_came_before() {
     let t = Importer::new().await;
-    let feature = |name: &str| json!({"type": "Feature", "geometry": {"type": "Point", "coordinates": [1, 2]}, "properties": row(name, name)}).to_string();
-    let text = format!("{{\"type\":\"FeatureCollection\",\"features\":[{},{{\"type\":\"Feature\",\"geometry\":null}},{},{{\"type\":", feature("a"), feature("b"));
+    let feature = |name: &str| {
+        json!({"type": "Feature", "geometry": {"type": "Point", "coordinates": [1, 2]}, "properties": row(name, name)}).to_string()
+    };
+    let text = format!(
+        "{{\"type\":\"FeatureCollection\",\"features\":[{},{{\"type\":\"Feature\",\"geometry\":null}},{},{{\"type\":",
+        feature("a"),
+        feature("b")
+    );
     let report = t.import(Format::GeoJson, text).await;
     assert_eq!(counts(&report), [2, 0, 0, 2]);
     assert_eq!(report.errors.iter().map(|error| error.row).collect::<Vec<_>>(), [2, 4]);
@@ -131,7 +137,8 @@ async fn rows_match_by_id_then_by_external_id() {
     let report = t.import(Format::NdJson, second).await;
     assert_eq!(counts(&report), [0, 2, 0, 1]);
     assert_eq!((report.errors[0].row, report.errors[0].code), (3, "conflict"));
-    let versions: Vec<(Uuid, String, i64)> = sqlx::query_as("SELECT id, name::text, version FROM ar.decorations ORDER BY name").fetch_all(&t.pool).await.expect("rows");
+    let versions: Vec<(Uuid, String, i64)> =
+        sqlx::query_as("SELECT id, name::text, version FROM ar.decorations ORDER BY name").fetch_all(&t.pool).await.expect("rows");
     assert_eq!(versions, [(a, "a2".to_owned(), 2), (b, "b2".to_owned(), 2)]);
 }
 

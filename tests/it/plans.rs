@@ -123,7 +123,12 @@ const MUNICH: &str = "'SRID=4326;POINT(11.5 48.1)'::geography";
 #[tokio::test]
 async fn nearby_is_a_scan_of_the_geography_index() {
     let (db, query) = (pools().await, committed("FROM gis.decorations_near("));
-    for rest in ["500, NULL, NULL, NULL, NULL, 51", "50000, 'art', 'image', NULL, NULL, 501", "50000, NULL, NULL, 12.5, gen_random_uuid(), 51", "0, NULL, NULL, NULL, NULL, 2"] {
+    for rest in [
+        "500, NULL, NULL, NULL, NULL, 51",
+        "50000, 'art', 'image', NULL, NULL, 501",
+        "50000, NULL, NULL, 12.5, gen_random_uuid(), 51",
+        "0, NULL, NULL, NULL, NULL, 2",
+    ] {
         plan(db.hot(), &query, &format!("{MUNICH}, {rest}")).await.uses(&["decorations_location_gist"]);
     }
 }
@@ -131,7 +136,15 @@ async fn nearby_is_a_scan_of_the_geography_index() {
 #[tokio::test]
 async fn a_small_box_is_a_scan_of_the_geometry_index_wherever_it_lies() {
     let (db, query) = (pools().await, committed("FROM gis.decorations_in_bounds("));
-    for bounds in ["48, 11, 49, 12", "-1, 179.5, 1, -179.5", "10, -180, 11, -179", "10, 180, 11, 180", "69, 0, 90, 1", "-90, 5, -69, 6", "48, 11, 48, 11"] {
+    for bounds in [
+        "48, 11, 49, 12",
+        "-1, 179.5, 1, -179.5",
+        "10, -180, 11, -179",
+        "10, 180, 11, 180",
+        "69, 0, 90, 1",
+        "-90, 5, -69, 6",
+        "48, 11, 48, 11",
+    ] {
         for rest in ["NULL, NULL, NULL, 201", "'art', 'image', NULL, 201", "NULL, NULL, '80000000-0000-0000-0000-000000000000', 201"] {
             plan(db.shaped(), &query, &format!("{bounds}, {rest}")).await.uses(&["decorations_geometry_gist"]);
         }
@@ -156,7 +169,9 @@ async fn the_whole_world_is_read_in_the_order_of_the_key() {
     let (db, query) = (pools().await, committed("FROM gis.decorations_in_bounds("));
     for rest in ["NULL, NULL, NULL, 201", "NULL, NULL, '80000000-0000-0000-0000-000000000000', 201", "'art', NULL, NULL, 201"] {
         let plan = plan(db.shaped(), &query, &format!("-90, -180, 90, 180, {rest}")).await;
-        let by_key = |(_, _, index): &(String, Option<String>, Option<String>)| matches!(index.as_deref(), Some("decorations_pkey" | "decorations_category_idx"));
+        let by_key = |(_, _, index): &(String, Option<String>, Option<String>)| {
+            matches!(index.as_deref(), Some("decorations_pkey" | "decorations_category_idx"))
+        };
         assert!(plan.nodes.iter().any(by_key), "{}", plan.text);
         plan.uses(&[]).has_no("Sort");
     }
@@ -179,13 +194,17 @@ async fn a_region_is_searched_by_its_parts() {
 #[tokio::test]
 async fn a_label_is_searched_by_the_circles_of_its_edges() {
     let (db, query) = (pools().await, committed("FROM gis.decorations_in_edge_region("));
-    plan(db.shaped(), &query, "'LABEL-7', NULL, NULL, NULL, 201").await.uses(&["edge_servers_region_folded_idx", "decorations_location_gist"]);
+    plan(db.shaped(), &query, "'LABEL-7', NULL, NULL, NULL, 201")
+        .await
+        .uses(&["edge_servers_region_folded_idx", "decorations_location_gist"]);
 }
 
 #[tokio::test]
 async fn a_word_is_looked_up_by_code_and_by_name() {
     let db = pools().await;
-    plan(db.hot(), &committed("FROM gis.regions_named("), "'region 77'").await.uses(&["regions_code_folded_key", "regions_name_folded_idx"]);
+    plan(db.hot(), &committed("FROM gis.regions_named("), "'region 77'")
+        .await
+        .uses(&["regions_code_folded_key", "regions_name_folded_idx"]);
     plan(db.hot(), &committed("FROM gis.edges WHERE"), "'label-7'").await.uses(&["edge_servers_region_folded_idx"]);
     plan(db.hot(), &committed("FROM gis.regions WHERE lower(code"), "'r77'").await.uses(&["regions_code_folded_key"]);
 }
@@ -201,7 +220,9 @@ async fn regions_are_listed_in_the_order_of_their_key() {
 async fn cells_that_the_box_cuts_are_counted_by_ranges_of_r9_cells() {
     let (db, query) = (pools().await, committed("FROM gis.decoration_clusters("));
     for resolution in [0, 3, 5] {
-        plan(db.shaped(), &query, &format!("47.3, 10.2, 49.1, 12.7, {resolution}, NULL, NULL, 5001")).await.uses(&["decorations_h3_r9_idx"]);
+        plan(db.shaped(), &query, &format!("47.3, 10.2, 49.1, 12.7, {resolution}, NULL, NULL, 5001"))
+            .await
+            .uses(&["decorations_h3_r9_idx"]);
     }
 }
 
@@ -209,7 +230,9 @@ async fn cells_that_the_box_cuts_are_counted_by_ranges_of_r9_cells() {
 async fn fine_cells_of_a_box_are_counted_by_the_geometry_index() {
     let (db, query) = (pools().await, committed("FROM gis.decoration_clusters("));
     for resolution in [6, 9] {
-        plan(db.shaped(), &query, &format!("47.3, 10.2, 49.1, 12.7, {resolution}, 'art', NULL, 5001")).await.uses(&["decorations_geometry_gist"]);
+        plan(db.shaped(), &query, &format!("47.3, 10.2, 49.1, 12.7, {resolution}, 'art', NULL, 5001"))
+            .await
+            .uses(&["decorations_geometry_gist"]);
     }
 }
 
@@ -226,6 +249,10 @@ async fn edges_in_reach_are_found_by_their_areas_and_places() {
 #[tokio::test]
 async fn what_an_analyst_pastes_is_indexed_as_well() {
     let db = pools().await;
-    plan(db.shaped(), "SELECT * FROM gis.decorations_near($1, $2, $3) ORDER BY distance_m LIMIT 10", "2.3, 48.9, 3000").await.uses(&["decorations_location_gist"]);
-    plan(db.shaped(), "SELECT count(*) FROM gis.decorations_in_bounds($1, $2, $3, $4)", "-20, 177, -15, -178").await.uses(&["decorations_geometry_gist"]);
+    plan(db.shaped(), "SELECT * FROM gis.decorations_near($1, $2, $3) ORDER BY distance_m LIMIT 10", "2.3, 48.9, 3000")
+        .await
+        .uses(&["decorations_location_gist"]);
+    plan(db.shaped(), "SELECT count(*) FROM gis.decorations_in_bounds($1, $2, $3, $4)", "-20, 177, -15, -178")
+        .await
+        .uses(&["decorations_geometry_gist"]);
 }

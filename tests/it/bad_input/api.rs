@@ -41,7 +41,8 @@ impl Parameter {
     fn of(value: &Value) -> Self {
         let schema = value["schema"].clone();
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let given = value.get("example").or_else(|| schema.get("example")).or_else(|| schema.get("default")).or_else(|| schema["enum"].get(0));
+        let given =
+            value.get("example").or_else(|| schema.get("example")).or_else(|| schema.get("default")).or_else(|| schema["enum"].get(0));
         let example = given.map(text);
         let name = value["name"].as_str().expect("a name").to_owned();
         let required = value["required"] == true;
@@ -80,7 +81,8 @@ pub(super) async fn served() -> (TestServer, Vec<Route>) {
         let parameters = get["parameters"].as_array().cloned().unwrap_or_default();
         let of = |place: &str| parameters.iter().filter(|parameter| parameter["in"] == place).map(Parameter::of).collect::<Vec<_>>();
         let in_path = of("path");
-        let path = in_path.iter().fold(template.clone(), |path, parameter| path.replace(&format!("{{{}}}", parameter.name), &parameter.example));
+        let path =
+            in_path.iter().fold(template.clone(), |path, parameter| path.replace(&format!("{{{}}}", parameter.name), &parameter.example));
         let statuses = get["responses"].as_object().expect("responses").keys().map(|status| status.parse().expect("a status")).collect();
         routes.push(Route { path, template: template.clone(), query: of("query"), in_path, statuses });
     }

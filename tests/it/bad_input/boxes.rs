@@ -44,9 +44,13 @@ async fn a_part_of_a_box_cannot_be_read() {
     let corners = ["min_lat=47", "max_lat=55", "min_lng=5", "max_lng=15"];
     for route in with_box(routes) {
         for chosen in 0..15_u32 {
-            let given: Vec<&str> = corners.iter().enumerate().filter(|(bit, _)| chosen & (1 << bit) != 0).map(|(_, corner)| *corner).collect();
-            let mut missing: Vec<String> =
-                corners.iter().filter(|corner| !given.contains(corner)).map(|corner| corner.split('=').next().expect("a name").to_owned()).collect();
+            let given: Vec<&str> =
+                corners.iter().enumerate().filter(|(bit, _)| chosen & (1 << bit) != 0).map(|(_, corner)| *corner).collect();
+            let mut missing: Vec<String> = corners
+                .iter()
+                .filter(|corner| !given.contains(corner))
+                .map(|corner| corner.split('=').next().expect("a name").to_owned())
+                .collect();
             missing.sort();
             let answer = t.get(&format!("{}?{}", route.path, given.join("&"))).await;
             assert_eq!(answer.faulty_fields(400), missing);
@@ -58,7 +62,13 @@ async fn a_part_of_a_box_cannot_be_read() {
 async fn lines_points_and_wide_boxes_are_boxes() {
     let (t, routes) = served().await;
     for route in with_box(routes) {
-        for [south, west, north, east] in [["1", "1", "1", "1"], ["-90", "-180", "90", "180"], ["1", "170", "2", "-170"], ["-1", "-179", "1", "179"], ["90", "0", "90", "0"]] {
+        for [south, west, north, east] in [
+            ["1", "1", "1", "1"],
+            ["-90", "-180", "90", "180"],
+            ["1", "170", "2", "-170"],
+            ["-1", "-179", "1", "179"],
+            ["90", "0", "90", "0"],
+        ] {
             t.get(&route.with(&[("min_lat", south), ("min_lng", west), ("max_lat", north), ("max_lng", east)])).await.ok();
         }
     }

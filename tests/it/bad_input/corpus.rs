@@ -4,9 +4,56 @@ use super::api::Parameter;
 
 /// What nobody can read as a number.
 const NO_NUMBERS: &[&str] = &[
-    "", "%20", "%09", "+", "NaN", "nan", "-nan", "inf", "-inf", "Infinity", "-Infinity", "1e400", "-1e400", "1e999999999", "0x10", "0b1", "1_000", "1%2C5",
-    "1,5", ".5", "5.", "-", "--1", "%2B1", "+1", "1+", "%201", "1%20", "1%00", "%001", "1%0A", "1e", "e5", "1e5.5", "1.2.3", "null", "true", "undefined",
-    "[1]", "\"1\"", "%D9%A1", "%EF%BC%91", "%E2%88%921", "1%C2%A0", "12abc", "%", "%zz", "1;2", "$1", "1'--",
+    "",
+    "%20",
+    "%09",
+    "+",
+    "NaN",
+    "nan",
+    "-nan",
+    "inf",
+    "-inf",
+    "Infinity",
+    "-Infinity",
+    "1e400",
+    "-1e400",
+    "1e999999999",
+    "0x10",
+    "0b1",
+    "1_000",
+    "1%2C5",
+    "1,5",
+    ".5",
+    "5.",
+    "-",
+    "--1",
+    "%2B1",
+    "+1",
+    "1+",
+    "%201",
+    "1%20",
+    "1%00",
+    "%001",
+    "1%0A",
+    "1e",
+    "e5",
+    "1e5.5",
+    "1.2.3",
+    "null",
+    "true",
+    "undefined",
+    "[1]",
+    "\"1\"",
+    "%D9%A1",
+    "%EF%BC%91",
+    "%E2%88%921",
+    "1%C2%A0",
+    "12abc",
+    "%",
+    "%zz",
+    "1;2",
+    "$1",
+    "1'--",
 ];
 
 /// Bytes that are no UTF-8: stray, overlong, cut off, a lone surrogate.
@@ -17,8 +64,32 @@ const CONTROLS: &[&str] = &["%00", "a%00b", "%01", "%07", "%0A", "%0D%0Aa", "%1B
 
 /// Texts that are odd but texts: found or not found, never an error of ours.
 const ODD_TEXTS: &[&str] = &[
-    "'", "''", "';DROP%20TABLE%20ar.decorations;--", "%25", "_", "\\", "%5Cu0000", "$1", "%F0%9F%8E%A8", "%CC%81", "%E2%80%8F", "%EF%BF%BF", "%F4%8F%BF%BF", "%",
-    "%zz", "..%2F..", "null", "NaN", "-1", "{}", "[]", "%3Cscript%3E", "%C4%B0", "%C3%9F", "+", "%20",
+    "'",
+    "''",
+    "';DROP%20TABLE%20ar.decorations;--",
+    "%25",
+    "_",
+    "\\",
+    "%5Cu0000",
+    "$1",
+    "%F0%9F%8E%A8",
+    "%CC%81",
+    "%E2%80%8F",
+    "%EF%BF%BF",
+    "%F4%8F%BF%BF",
+    "%",
+    "%zz",
+    "..%2F..",
+    "null",
+    "NaN",
+    "-1",
+    "{}",
+    "[]",
+    "%3Cscript%3E",
+    "%C4%B0",
+    "%C3%9F",
+    "+",
+    "%20",
 ];
 
 /// Values to refuse, with the status to refuse them with.
@@ -35,16 +106,50 @@ pub(super) fn bad_values(parameter: &Parameter) -> Vec<(String, u16)> {
             add(NO_NUMBERS, 400);
             add(&["1.5", "1.0", "1e3", "1e0", "-1.0"], 400);
             add(&out_of_range(parameter, 1.0), 422);
-            add(&["1000000000", "-1000000000", "2147483648", "9223372036854775807", "9223372036854775808", "-9223372036854775809", "99999999999999999999999999"], 422);
+            add(
+                &[
+                    "1000000000",
+                    "-1000000000",
+                    "2147483648",
+                    "9223372036854775807",
+                    "9223372036854775808",
+                    "-9223372036854775809",
+                    "99999999999999999999999999",
+                ],
+                422,
+            );
         }
         "string" if parameter.schema.get("enum").is_some() => {
             add(&["", "nonsense", "%20"], 422);
             add(CONTROLS, 422);
             add(ODD_TEXTS, 422);
-            add(&[&parameter.example.to_uppercase().replace("3D_MODEL", "3D_Model"), &format!("{}%20", parameter.example), &"x".repeat(10_000)], 422);
+            add(
+                &[
+                    &parameter.example.to_uppercase().replace("3D_MODEL", "3D_Model"),
+                    &format!("{}%20", parameter.example),
+                    &"x".repeat(10_000),
+                ],
+                422,
+            );
         }
         "string" if parameter.name == "cursor" => {
-            add(&["", "%20", "A", "AAAA", "%00", "%0A", "not+a+cursor", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "null", "../..", "=", "AAAA===="], 400);
+            add(
+                &[
+                    "",
+                    "%20",
+                    "A",
+                    "AAAA",
+                    "%00",
+                    "%0A",
+                    "not+a+cursor",
+                    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+                    "null",
+                    "../..",
+                    "=",
+                    "AAAA====",
+                ],
+                400,
+            );
             add(&[&"A".repeat(10_240), &"A".repeat(512), &"A".repeat(513)], 400);
         }
         "string" => {
@@ -64,7 +169,11 @@ pub(super) fn good_values(parameter: &Parameter) -> Vec<String> {
     match parameter.kind() {
         "number" | "integer" => {
             let extremes = number("minimum").into_iter().chain(number("maximum"));
-            let spellings = if parameter.kind() == "number" { vec!["-0.0", "0", "0.0", "5e0", "5E0", "0.000000000000000000001", "1e-300", "5e%2B0"] } else { vec!["007", "5"] };
+            let spellings = if parameter.kind() == "number" {
+                vec!["-0.0", "0", "0.0", "5e0", "5E0", "0.000000000000000000001", "1e-300", "5e%2B0"]
+            } else {
+                vec!["007", "5"]
+            };
             extremes.chain(spellings.into_iter().map(str::to_owned)).collect()
         }
         "string" if parameter.schema.get("enum").is_some() => {

@@ -9,7 +9,9 @@ fn value(random: &mut Random, parameter: &Parameter) -> String {
     match random.below(10) {
         0 => random.one_of(&bad_values(parameter)).0.clone(),
         1..=5 if !good.is_empty() => random.one_of(&good).clone(),
-        _ if parameter.kind() == "number" => random.between(parameter.limit("minimum").expect("a range"), parameter.limit("maximum").expect("a range")).to_string(),
+        _ if parameter.kind() == "number" => {
+            random.between(parameter.limit("minimum").expect("a range"), parameter.limit("maximum").expect("a range")).to_string()
+        }
         // Raw bytes, each escaped.
         9 => (0..random.below(20)).fold(String::new(), |bytes, _| bytes + &format!("%{:02X}", random.below(256))),
         _ => parameter.example.clone(),

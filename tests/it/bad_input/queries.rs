@@ -6,7 +6,11 @@ use super::corpus::bad_values;
 /// A value of a parameter that deserves this status.
 fn bad(parameter: &Parameter, status: u16) -> Option<String> {
     // No invalid UTF-8: a name cannot always be told from a value then.
-    bad_values(parameter).into_iter().filter(|(value, _)| !value.contains("%FF")).rfind(|(value, answer)| *answer == status && value.len() < 100).map(|(value, _)| value)
+    bad_values(parameter)
+        .into_iter()
+        .filter(|(value, _)| !value.contains("%FF"))
+        .rfind(|(value, answer)| *answer == status && value.len() < 100)
+        .map(|(value, _)| value)
 }
 
 fn sorted(names: impl IntoIterator<Item = impl Into<String>>) -> Vec<String> {
@@ -25,7 +29,15 @@ fn all_but_cursor(route: &Route) -> impl Iterator<Item = &Parameter> {
 async fn an_unknown_parameter_is_refused_on_every_route() {
     let (t, routes) = served().await;
     for route in routes {
-        for (unknown, field) in [("unknown=1", "unknown"), ("LIMIT=1", "LIMIT"), ("lat%5B%5D=1", "lat[]"), ("=1", ""), ("access_token=x", "access_token"), ("%20limit=1", " limit"), ("a%00=1", "a\0")] {
+        for (unknown, field) in [
+            ("unknown=1", "unknown"),
+            ("LIMIT=1", "LIMIT"),
+            ("lat%5B%5D=1", "lat[]"),
+            ("=1", ""),
+            ("access_token=x", "access_token"),
+            ("%20limit=1", " limit"),
+            ("a%00=1", "a\0"),
+        ] {
             let (name, value) = unknown.split_once('=').expect("a pair");
             let answer = t.get(&route.with(&[(name, value)])).await;
             assert_eq!(answer.faulty_fields(400), [field], "{} {unknown}", route.template);
@@ -54,7 +66,8 @@ async fn a_repeated_parameter_is_refused_even_when_both_are_equal_or_one_is_esca
 async fn every_missing_parameter_is_named_at_once() {
     let (t, routes) = served().await;
     for route in routes {
-        let required: Vec<&str> = route.query.iter().filter(|parameter| parameter.required).map(|parameter| parameter.name.as_str()).collect();
+        let required: Vec<&str> =
+            route.query.iter().filter(|parameter| parameter.required).map(|parameter| parameter.name.as_str()).collect();
         let answer = t.get(&route.path).await;
         if required.is_empty() {
             answer.ok();
@@ -82,7 +95,8 @@ async fn empty_pairs_are_nothing() {
 async fn all_unreadable_parameters_are_named_at_once() {
     let (t, routes) = served().await;
     for route in routes {
-        let parameters: Vec<(&Parameter, String)> = route.query.iter().filter_map(|parameter| Some((parameter, bad(parameter, 400)?))).collect();
+        let parameters: Vec<(&Parameter, String)> =
+            route.query.iter().filter_map(|parameter| Some((parameter, bad(parameter, 400)?))).collect();
         let mut given: Vec<(&str, &str)> = parameters.iter().map(|(parameter, value)| (parameter.name.as_str(), value.as_str())).collect();
         given.push(("zzz", "1"));
         let answer = t.get(&route.with(&given)).await;
@@ -94,7 +108,8 @@ async fn all_unreadable_parameters_are_named_at_once() {
 async fn all_parameters_out_of_their_domain_are_named_at_once() {
     let (t, routes) = served().await;
     for route in routes {
-        let parameters: Vec<(&Parameter, String)> = all_but_cursor(&route).filter_map(|parameter| Some((parameter, bad(parameter, 422)?))).collect();
+        let parameters: Vec<(&Parameter, String)> =
+            all_but_cursor(&route).filter_map(|parameter| Some((parameter, bad(parameter, 422)?))).collect();
         if parameters.is_empty() {
             continue;
         }

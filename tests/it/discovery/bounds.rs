@@ -23,7 +23,9 @@ async fn edges_belong_to_the_box_to_the_eighth_decimal() {
     let t = with(&[("corner", 10.123_456_78, 20.123_456_78)]).await;
     let hair = 0.000_000_01;
     let (lat, lng) = (10.123_456_78, 20.123_456_78);
-    for inside in [[lat, lng, lat + 1.0, lng + 1.0], [lat - 1.0, lng - 1.0, lat, lng], [lat, lng - 1.0, lat + 1.0, lng], [lat, lng, lat, lng]] {
+    for inside in
+        [[lat, lng, lat + 1.0, lng + 1.0], [lat - 1.0, lng - 1.0, lat, lng], [lat, lng - 1.0, lat + 1.0, lng], [lat, lng, lat, lng]]
+    {
         assert_eq!(sorted_names(&t, inside).await, ["corner"], "{inside:?}");
     }
     for outside in [

@@ -15,10 +15,8 @@ type Box4 = [f64; 4];
 const WORLD: Box4 = [-90.0, -180.0, 90.0, 180.0];
 
 async fn ask(t: &TestServer, [south, west, north, east]: Box4, resolution: u8) -> Answer {
-    t.get(&format!(
-        "/api/v1/decorations/clusters?min_lat={south}&min_lng={west}&max_lat={north}&max_lng={east}&resolution={resolution}"
-    ))
-    .await
+    t.get(&format!("/api/v1/decorations/clusters?min_lat={south}&min_lng={west}&max_lat={north}&max_lng={east}&resolution={resolution}"))
+        .await
 }
 
 fn counted(answer: &Answer) -> BTreeMap<String, i64> {
@@ -55,7 +53,10 @@ fn nasty_places(random: &mut Random, count: usize) -> Vec<LatLng> {
         .map(|number| match number % 6 {
             0 => position(random.between(85.0, 90.0), random.between(-180.0, 180.0)),
             1 => position(random.between(-90.0, -85.0), random.between(-180.0, 180.0)),
-            2 => position(random.between(-80.0, 80.0), if random.below(2) == 0 { random.between(-180.0, -177.0) } else { random.between(177.0, 180.0) }),
+            2 => position(
+                random.between(-80.0, 80.0),
+                if random.below(2) == 0 { random.between(-180.0, -177.0) } else { random.between(177.0, 180.0) },
+            ),
             3 => *random.one_of(&[position(90.0, 0.0), position(-90.0, 0.0), position(3.0, 180.0), position(0.0, 0.0)]),
             4 => position(random.between(47.0, 48.0), random.between(11.0, 12.0)),
             _ => position(random.between(-90.0, 90.0), random.between(-180.0, 180.0)),
@@ -70,7 +71,8 @@ async fn counts_equal_brute_force_in_random_boxes_at_every_resolution() {
     let places = nasty_places(&mut random, 900);
     t.decoration("").insert_at_each(&places).await;
     t.fold_counts().await;
-    let mut boxes = vec![WORLD, [0.0, 180.0, 10.0, -180.0], [-10.0, -180.0, 10.0, -180.0], [80.0, 10.0, 90.0, 20.0], [-90.0, 170.0, 90.0, -170.0]];
+    let mut boxes =
+        vec![WORLD, [0.0, 180.0, 10.0, -180.0], [-10.0, -180.0, 10.0, -180.0], [80.0, 10.0, 90.0, 20.0], [-90.0, 170.0, 90.0, -170.0]];
     for _ in 0..25 {
         let (a, b) = (random.between(-90.0, 90.0), random.between(-90.0, 90.0));
         boxes.push([a.min(b), random.between(-180.0, 180.0), a.max(b), random.between(-180.0, 180.0)]);

@@ -66,7 +66,8 @@ async fn json_is_for_everybody_else_and_caches_are_told() {
             let request = t.request(reqwest::Method::GET, list).header("accept", accept);
             let answer = Answer::of(request).await.ok();
             assert_eq!(answer.header("content-type"), Some("application/json"), "{list} as {accept}");
-            let vary: Vec<_> = answer.headers.get_all("vary").iter().map(|value| value.to_str().expect("text").to_ascii_lowercase()).collect();
+            let vary: Vec<_> =
+                answer.headers.get_all("vary").iter().map(|value| value.to_str().expect("text").to_ascii_lowercase()).collect();
             assert!(vary.join(",").contains("accept"), "{list}: {vary:?}");
         }
     }

@@ -52,8 +52,13 @@ async fn an_ambiguous_name_is_answered_with_its_codes() {
 #[tokio::test]
 async fn what_is_on_a_border_is_inside_and_what_is_in_a_notch_is_not() {
     let t = TestServer::start().await;
-    t.new_region("U", "Notched").polygon(&[(0.0, 0.0), (3.0, 0.0), (3.0, 3.0), (2.0, 3.0), (2.0, 1.0), (1.0, 1.0), (1.0, 3.0), (0.0, 3.0)]).insert().await;
-    for (name, lat, lng) in [("edge", 0.0, 1.5), ("corner", 3.0, 3.0), ("inside", 2.0, 0.5), ("notch", 2.0, 1.5), ("outside", -0.000_000_01, 1.5)] {
+    t.new_region("U", "Notched")
+        .polygon(&[(0.0, 0.0), (3.0, 0.0), (3.0, 3.0), (2.0, 3.0), (2.0, 1.0), (1.0, 1.0), (1.0, 3.0), (0.0, 3.0)])
+        .insert()
+        .await;
+    for (name, lat, lng) in
+        [("edge", 0.0, 1.5), ("corner", 3.0, 3.0), ("inside", 2.0, 0.5), ("notch", 2.0, 1.5), ("outside", -0.000_000_01, 1.5)]
+    {
         t.decoration(name).at(lat, lng).insert().await;
     }
     let mut names = t.region("u").await.ok().names();
@@ -82,7 +87,14 @@ async fn a_region_up_to_minus_180_holds_what_is_stored_at_180() {
         .polygon(&[(-180.0, 0.0), (-178.0, 0.0), (-178.0, 12.0), (-180.0, 9.0), (-179.0, 6.0), (-180.0, 4.0)])
         .insert()
         .await;
-    for (name, lat, lng) in [("on the line", 2.0, 180.0), ("higher up", 9.0, -180.0), ("between", 5.0, 180.0), ("beyond", 11.0, 180.0), ("west", 2.0, -179.5), ("east", 2.0, 179.5)] {
+    for (name, lat, lng) in [
+        ("on the line", 2.0, 180.0),
+        ("higher up", 9.0, -180.0),
+        ("between", 5.0, 180.0),
+        ("beyond", 11.0, 180.0),
+        ("west", 2.0, -179.5),
+        ("east", 2.0, 179.5),
+    ] {
         t.decoration(name).at(lat, lng).insert().await;
     }
     for (region, expected) in [
@@ -125,7 +137,10 @@ async fn a_region_of_many_vertices_is_searched_like_a_simple_one() {
     let grid: Vec<_> = (-12..=12).flat_map(|lat| (-12..=12).map(move |lng| position(f64::from(lat), f64::from(lng)))).collect();
     t.decoration("grid").insert_at_each(&grid).await;
     let answer = t.region("star").await.ok();
-    let inside = (-12..=12_i32).flat_map(|lat| (-12..=12_i32).map(move |lng| lat * lat + lng * lng)).filter(|square| f64::from(*square).sqrt() < 9.5).count();
+    let inside = (-12..=12_i32)
+        .flat_map(|lat| (-12..=12_i32).map(move |lng| lat * lat + lng * lng))
+        .filter(|square| f64::from(*square).sqrt() < 9.5)
+        .count();
     let on_rim = answer.items().len() - inside;
     assert!(on_rim <= 12, "{on_rim} more than the {inside} that are surely inside");
     let mut ids = answer.texts("id");

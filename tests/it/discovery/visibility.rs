@@ -38,7 +38,8 @@ async fn inactive_and_deleted_ones_are_invisible_everywhere() {
     }
     t.fold_counts().await;
     for resolution in 0..=9 {
-        let counts = t.get(&format!("/api/v1/decorations/clusters?min_lat=0&min_lng=0&max_lat=1&max_lng=1&resolution={resolution}")).await.ok();
+        let counts =
+            t.get(&format!("/api/v1/decorations/clusters?min_lat=0&min_lng=0&max_lat=1&max_lng=1&resolution={resolution}")).await.ok();
         assert_eq!(counts.numbers("count"), [1.0], "at resolution {resolution}");
     }
 }
@@ -57,7 +58,9 @@ async fn nobody_is_told_who_made_it_or_where_it_was_imported_from() {
 #[tokio::test]
 async fn filters_narrow_every_list() {
     let t = with_regions().await;
-    for (name, category, asset_type) in [("a", "art", "image"), ("b", "art", "animation"), ("c", "Art", "image"), ("d", "news % _", "3d_model")] {
+    for (name, category, asset_type) in
+        [("a", "art", "image"), ("b", "art", "animation"), ("c", "Art", "image"), ("d", "news % _", "3d_model")]
+    {
         t.decoration(name).at(0.5, 0.5).category(category).asset_type(asset_type).insert().await;
     }
     let cases: [(&str, &[&str]); 6] = [

@@ -86,7 +86,13 @@ async fn a_client_that_takes_nothing_loses_its_place() {
 #[tokio::test]
 async fn what_is_no_http_gets_a_400_and_hurts_nobody() {
     let t = TestServer::start().await;
-    for nonsense in ["\r\n\r\nHELLO\r\n\r\n", "GET /health/live\r\n\r\n", "\u{0}\u{1}\u{2}\r\n\r\n", "GET  /  HTTP/9.9\r\n\r\n", "GET /health/live HTTP/1.1\r\nbad header\r\n\r\n"] {
+    for nonsense in [
+        "\r\n\r\nHELLO\r\n\r\n",
+        "GET /health/live\r\n\r\n",
+        "\u{0}\u{1}\u{2}\r\n\r\n",
+        "GET  /  HTTP/9.9\r\n\r\n",
+        "GET /health/live HTTP/1.1\r\nbad header\r\n\r\n",
+    ] {
         let mut connection = RawConnection::open(t.address).await;
         connection.send(nonsense).await;
         let answer = connection.read_to_end().await;

@@ -7,7 +7,19 @@ use crate::support::{Answer, TestServer};
 #[tokio::test]
 async fn an_unknown_address_is_404_whatever_the_method() {
     let t = TestServer::start().await;
-    for path in ["/nowhere", "/api", "/api/v1", "/api/v2/regions", "/api/v1/regions/", "/api//v1/regions", "/API/v1/regions", "/health", "/..%2fetc%2fpasswd", "/%00", "/%FF"] {
+    for path in [
+        "/nowhere",
+        "/api",
+        "/api/v1",
+        "/api/v2/regions",
+        "/api/v1/regions/",
+        "/api//v1/regions",
+        "/API/v1/regions",
+        "/health",
+        "/..%2fetc%2fpasswd",
+        "/%00",
+        "/%FF",
+    ] {
         for method in [Method::GET, Method::POST, Method::DELETE, Method::OPTIONS, Method::from_bytes(b"PROPFIND").expect("a method")] {
             Answer::of(t.request(method, path)).await.problem(404, "unknown_route");
         }
@@ -58,7 +70,12 @@ async fn problems_are_not_cached() {
 #[tokio::test]
 async fn problems_tell_nothing_of_the_inside() {
     let t = TestServer::start().await;
-    for path in ["/api/v1/decorations/region?region='", "/api/v1/decorations/region?region=%25", "/api/v1/decorations/nearby?lat=';--&lng=0", "/api/v1/regions/'"] {
+    for path in [
+        "/api/v1/decorations/region?region='",
+        "/api/v1/decorations/region?region=%25",
+        "/api/v1/decorations/nearby?lat=';--&lng=0",
+        "/api/v1/regions/'",
+    ] {
         let text = t.get(path).await.text().to_ascii_lowercase();
         for inside in ["select", "postgres", "sqlx", "panicked", "src/", "constraint", " ar."] {
             assert!(!text.contains(inside), "{inside} in {text}");

@@ -12,10 +12,11 @@ const SLOW: &str = "/api/v1/decorations/nearby?lat=0&lng=0";
 /// Waits until a request of the service waits for a lock.
 async fn a_request_waits(t: &TestServer) {
     eventually("a request waits for the lock", async || {
-        let waiting: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
-            .fetch_one(&t.sql)
-            .await
-            .expect("asks");
+        let waiting: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+                .fetch_one(&t.sql)
+                .await
+                .expect("asks");
         (waiting > 0).then_some(())
     })
     .await;

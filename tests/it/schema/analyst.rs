@@ -22,17 +22,20 @@ async fn analyst() -> (TestDb, PgConnection) {
 
 async fn attempt(connection: &mut PgConnection, statement: &str) -> Result<(), String> {
     let outcome = sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).execute(connection).await;
-    outcome.map(|_| ()).map_err(|error| error.as_database_error().map_or_else(|| error.to_string(), |error| error.code().unwrap_or_default().into_owned()))
+    outcome
+        .map(|_| ())
+        .map_err(|error| error.as_database_error().map_or_else(|| error.to_string(), |error| error.code().unwrap_or_default().into_owned()))
 }
 
 #[tokio::test]
 async fn an_analyst_reads_every_view_and_table_of_gis() {
     let (_db, mut connection) = analyst().await;
-    let relations: Vec<String> =
-        sqlx::query_scalar("SELECT c.oid::regclass::text FROM pg_class c WHERE c.relnamespace = 'gis'::regnamespace AND c.relkind IN ('r', 'v', 'm', 'p')")
-            .fetch_all(&mut connection)
-            .await
-            .expect("reads the catalog");
+    let relations: Vec<String> = sqlx::query_scalar(
+        "SELECT c.oid::regclass::text FROM pg_class c WHERE c.relnamespace = 'gis'::regnamespace AND c.relkind IN ('r', 'v', 'm', 'p')",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .expect("reads the catalog");
     assert!(relations.len() >= 12, "{relations:?}");
     for relation in relations {
         // By name without schema, too: it is on the analyst's search path.

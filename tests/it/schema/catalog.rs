@@ -3,7 +3,8 @@
 use crate::support::TestDb;
 
 /// Schema `ar` and `gis` without daily partitions, which follow their parents, and the migrator's own table.
-const OUR_TABLES: &str = "c.relnamespace IN ('ar'::regnamespace, 'gis'::regnamespace) AND NOT c.relispartition AND c.relname <> 'schema_migrations'";
+const OUR_TABLES: &str =
+    "c.relnamespace IN ('ar'::regnamespace, 'gis'::regnamespace) AND NOT c.relispartition AND c.relname <> 'schema_migrations'";
 
 async fn texts(query: String) -> Vec<String> {
     let db = TestDb::create().await;

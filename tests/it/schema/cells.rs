@@ -49,7 +49,8 @@ async fn parent_resolution_and_hexadecimal_form_agree_with_h3o() {
         assert_eq!(row.get::<i32, _>("resolution"), i32::from(u8::from(cell.resolution())), "{cell}");
         assert_eq!(row.get::<String, _>("hex"), cell.to_string());
         assert_eq!(row.get::<i64, _>("again"), number(cell));
-        let parents: Vec<i64> = Resolution::range(Resolution::Zero, cell.resolution()).map(|r| number(cell.parent(r).expect("coarser"))).collect();
+        let parents: Vec<i64> =
+            Resolution::range(Resolution::Zero, cell.resolution()).map(|r| number(cell.parent(r).expect("coarser"))).collect();
         assert_eq!(row.get::<Vec<i64>, _>("parents"), parents, "{cell}");
         assert_eq!(row.get::<Vec<i64>, _>("ours"), parents, "{cell}");
     }
@@ -62,11 +63,13 @@ async fn the_r9_descendants_of_a_cell_are_the_valid_cells_of_one_range() {
     let mut random = Random::seeded("ranges");
     let mut cells = cells(&mut random, 1_000);
     cells.retain(|cell| cell.resolution() <= Resolution::Nine);
-    let rows = sqlx::query("SELECT gis.h3_first_r9(c) AS first, gis.h3_last_r9(c) AS last FROM unnest($1::bigint[]) WITH ORDINALITY AS t (c, n) ORDER BY n")
-        .bind(cells.iter().copied().map(number).collect::<Vec<_>>())
-        .fetch_all(&mut connection)
-        .await
-        .expect("answers");
+    let rows = sqlx::query(
+        "SELECT gis.h3_first_r9(c) AS first, gis.h3_last_r9(c) AS last FROM unnest($1::bigint[]) WITH ORDINALITY AS t (c, n) ORDER BY n",
+    )
+    .bind(cells.iter().copied().map(number).collect::<Vec<_>>())
+    .fetch_all(&mut connection)
+    .await
+    .expect("answers");
     for (row, cell) in rows.iter().zip(&cells) {
         let (first, last): (i64, i64) = (row.get("first"), row.get("last"));
         let child = cell.center_child(Resolution::Nine).expect("finer");
@@ -87,11 +90,17 @@ async fn stored_cells_equal_h3os_and_others_are_refused_by_their_resolution() {
     let mut random = Random::seeded("stored cells");
     let places: Vec<_> = (0..500).map(|_| position(random.between(-90.0, 90.0), random.between(-180.0, 180.0))).collect();
     t.decoration("").insert_at_each(&places).await;
-    let rows = sqlx::query("SELECT ST_Y(geom) AS lat, ST_X(geom) AS lng, h3_r5, h3_r7, h3_r9 FROM gis.decorations").fetch_all(&t.sql).await.expect("reads");
+    let rows = sqlx::query("SELECT ST_Y(geom) AS lat, ST_X(geom) AS lng, h3_r5, h3_r7, h3_r9 FROM gis.decorations")
+        .fetch_all(&t.sql)
+        .await
+        .expect("reads");
     assert_eq!(rows.len(), places.len());
     for row in rows {
         let cells = Cells::of(position(row.get("lat"), row.get("lng")));
-        assert_eq!(["h3_r5", "h3_r7", "h3_r9"].map(|column| row.get::<i64, _>(column)), [cells.r5, cells.r7, cells.r9].map(ar_supervisor::geo::Cell::to_db));
+        assert_eq!(
+            ["h3_r5", "h3_r7", "h3_r9"].map(|column| row.get::<i64, _>(column)),
+            [cells.r5, cells.r7, cells.r9].map(ar_supervisor::geo::Cell::to_db)
+        );
     }
     let swapped = sqlx::query("UPDATE ar.decorations SET h3_r7 = h3_r9").execute(&t.sql).await.expect_err("refused");
     assert_eq!(swapped.as_database_error().and_then(|error| error.constraint()), Some("decorations_h3_r7_is_r7"));
@@ -138,6 +147,9 @@ async fn outlines_of_cells_are_valid_polygons_for_postgis_and_cover_their_centre
     .await
     .expect("reads");
     assert!(off.is_empty(), "{off:#?}");
-    let areas: Vec<f64> = sqlx::query_scalar("SELECT sum(ST_Area(boundary)) FROM gis.h3_cells GROUP BY resolution").fetch_all(&mut connection).await.expect("reads");
+    let areas: Vec<f64> = sqlx::query_scalar("SELECT sum(ST_Area(boundary)) FROM gis.h3_cells GROUP BY resolution")
+        .fetch_all(&mut connection)
+        .await
+        .expect("reads");
     assert!(areas.iter().all(|area| (area - 360.0 * 180.0).abs() < 1.0), "each resolution tiles the map once: {areas:?}");
 }

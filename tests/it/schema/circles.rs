@@ -12,7 +12,19 @@ async fn the_polygon_around_a_circle_holds_every_point_of_it() {
     let mut random = Random::seeded("circles");
     let wgs84 = Geodesic::wgs84();
     let mut circles = Vec::new();
-    for (lat, lng) in [(48.0, 11.0), (0.0, 0.0), (0.0, 180.0), (-17.0, 179.9), (65.0, -179.9), (89.9, 0.0), (-89.5, 120.0), (90.0, 0.0), (-90.0, 0.0), (85.0, 179.0), (-81.1, -45.0)] {
+    for (lat, lng) in [
+        (48.0, 11.0),
+        (0.0, 0.0),
+        (0.0, 180.0),
+        (-17.0, 179.9),
+        (65.0, -179.9),
+        (89.9, 0.0),
+        (-89.5, 120.0),
+        (90.0, 0.0),
+        (-90.0, 0.0),
+        (85.0, 179.0),
+        (-81.1, -45.0),
+    ] {
         circles.extend([10.0, 5_000.0, 100_000.0, 999_990.0].map(|radius_m| (lat, lng, radius_m)));
     }
     for _ in 0..40 {
@@ -53,12 +65,13 @@ async fn the_polygon_is_not_much_larger_than_its_circle() {
     let db = TestDb::create().await;
     let mut connection = db.connect().await;
     for (lat, lng) in [(48.0, 11.0), (0.0, 180.0), (-17.0, 179.9), (65.0, -179.9), (89.9, 0.0), (-90.0, 0.0)] {
-        let ratio: f64 = sqlx::query_scalar("SELECT ST_Area(gis.circle_area(ST_MakePoint($1, $2)::geography, 50000)) / (pi() * 50000 * 50000)")
-            .bind(lng)
-            .bind(lat)
-            .fetch_one(&mut connection)
-            .await
-            .expect("an area");
+        let ratio: f64 =
+            sqlx::query_scalar("SELECT ST_Area(gis.circle_area(ST_MakePoint($1, $2)::geography, 50000)) / (pi() * 50000 * 50000)")
+                .bind(lng)
+                .bind(lat)
+                .fetch_one(&mut connection)
+                .await
+                .expect("an area");
         assert!((1.0..1.01).contains(&ratio), "{ratio} at {lat} {lng}");
     }
 }

@@ -99,7 +99,12 @@ async fn arrays_of_places_arrive_in_order() {
 async fn another_kind_or_reference_system_is_an_error_and_not_a_guess() {
     let db = TestDb::create().await;
     let mut connection = db.connect().await;
-    for other in ["ST_SetSRID(ST_MakePoint(1, 2), 3857)", "ST_MakePoint(1, 2)", "ST_SetSRID(ST_MakePoint(1, 2, 3), 4326)", "ST_MakeEnvelope(0, 0, 1, 1, 4326)"] {
+    for other in [
+        "ST_SetSRID(ST_MakePoint(1, 2), 3857)",
+        "ST_MakePoint(1, 2)",
+        "ST_SetSRID(ST_MakePoint(1, 2, 3), 4326)",
+        "ST_MakeEnvelope(0, 0, 1, 1, 4326)",
+    ] {
         let query = format!("SELECT {other}");
         let read = sqlx::query_scalar::<_, Geom<Point<f64>>>(sqlx::AssertSqlSafe(query)).fetch_one(&mut connection).await;
         assert!(matches!(read, Err(sqlx::Error::ColumnDecode { .. })), "{other}: {read:?}");

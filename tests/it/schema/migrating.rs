@@ -26,7 +26,8 @@ async fn four_instances_at_once_migrate_once() {
     outcomes.sort_unstable();
     assert_eq!(outcomes, [0, 0, 0, MIGRATOR.iter().count()]);
     let mut connection = db.connect().await;
-    let applied: i64 = sqlx::query_scalar("SELECT count(*) FROM ar.schema_migrations WHERE success").fetch_one(&mut connection).await.expect("reads");
+    let applied: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM ar.schema_migrations WHERE success").fetch_one(&mut connection).await.expect("reads");
     assert_eq!(usize::try_from(applied).expect("small"), MIGRATOR.iter().count());
 }
 
@@ -39,7 +40,8 @@ async fn a_changed_sql_layer_is_made_anew_with_its_grants() {
         .await
         .expect("changes the layer");
     assert_eq!(migrate(&db.options()).await.expect("migrates"), Migrated { migrations: 0, sql_layer: true });
-    let digest: String = sqlx::query_scalar("SELECT value FROM ar.meta WHERE key = 'sql_layer'").fetch_one(&mut connection).await.expect("reads");
+    let digest: String =
+        sqlx::query_scalar("SELECT value FROM ar.meta WHERE key = 'sql_layer'").fetch_one(&mut connection).await.expect("reads");
     assert_eq!(digest, sql_layer_digest());
     let (made, left, readable): (bool, bool, bool) = sqlx::query_as(
         "SELECT to_regproc('gis.edges_in_reach') IS NOT NULL, to_regclass('gis.left_over') IS NOT NULL, has_table_privilege('ar_analyst', 'gis.decorations', 'SELECT')",
@@ -86,10 +88,17 @@ async fn partitions_are_made_ahead_and_only_once() {
     let count = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'ar.system_metrics'::regclass";
     let before: i64 = sqlx::query_scalar(count).fetch_one(&mut connection).await.expect("reads");
     assert!(before >= 8, "today and seven days ahead: {before}");
-    let made: i32 = sqlx::query_scalar("SELECT ar.make_daily_partitions('ar.system_metrics', 9)").fetch_one(&mut connection).await.expect("makes");
-    let again: i32 = sqlx::query_scalar("SELECT ar.make_daily_partitions('ar.system_metrics', 9)").fetch_one(&mut connection).await.expect("makes");
+    let made: i32 =
+        sqlx::query_scalar("SELECT ar.make_daily_partitions('ar.system_metrics', 9)").fetch_one(&mut connection).await.expect("makes");
+    let again: i32 =
+        sqlx::query_scalar("SELECT ar.make_daily_partitions('ar.system_metrics', 9)").fetch_one(&mut connection).await.expect("makes");
     assert!((2..=3).contains(&made) && again == 0, "{made} then {again}");
-    sqlx::raw_sql("INSERT INTO ar.system_metrics (metric_type, metric_value) VALUES ('cpu', 1)").execute(&mut connection).await.expect("has a partition");
-    let far = sqlx::raw_sql("INSERT INTO ar.system_metrics (metric_type, metric_value, recorded_at) VALUES ('cpu', 1, '2100-01-01Z')").execute(&mut connection).await;
+    sqlx::raw_sql("INSERT INTO ar.system_metrics (metric_type, metric_value) VALUES ('cpu', 1)")
+        .execute(&mut connection)
+        .await
+        .expect("has a partition");
+    let far = sqlx::raw_sql("INSERT INTO ar.system_metrics (metric_type, metric_value, recorded_at) VALUES ('cpu', 1, '2100-01-01Z')")
+        .execute(&mut connection)
+        .await;
     assert!(far.is_err(), "no default partition takes what has none");
 }

@@ -23,7 +23,8 @@ async fn no_fractional_column_takes_nan_or_infinity() {
     assert!(columns.len() > 10, "{}", columns.len());
     let mut open = Vec::new();
     for row in columns {
-        let (name, column, kind, checks): (String, String, String, Vec<String>) = (row.get("name"), row.get("column"), row.get("type"), row.get("checks"));
+        let (name, column, kind, checks): (String, String, String, Vec<String>) =
+            (row.get("name"), row.get("column"), row.get("type"), row.get("checks"));
         for bad in ["NaN", "Infinity", "-Infinity"] {
             let mut refused = false;
             for check in &checks {
@@ -60,7 +61,8 @@ async fn positions_have_one_spelling_and_are_no_nan() {
             ("ST_MakePoint('NaN', 5)", false),
             ("ST_MakePoint(5, 'NaN')", false),
         ] {
-            let question = format!("SELECT ({expression}) IS TRUE FROM (SELECT ST_SetSRID({place}, 4326)::geography(Point, 4326) AS location) AS one");
+            let question =
+                format!("SELECT ({expression}) IS TRUE FROM (SELECT ST_SetSRID({place}, 4326)::geography(Point, 4326) AS location) AS one");
             let holds: bool = sqlx::query_scalar(sqlx::AssertSqlSafe(question)).fetch_one(&mut connection).await.expect("evaluates");
             assert_eq!(holds, allowed, "{place} in {table}");
         }

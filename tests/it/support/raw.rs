@@ -33,7 +33,8 @@ impl RawConnection {
     pub(crate) async fn read_to_end(&mut self) -> String {
         let mut bytes = Vec::new();
         let reading = tokio::time::timeout(DEADLINE, self.0.read_to_end(&mut bytes));
-        let _end_or_reset = reading.await.unwrap_or_else(|_| panic!("still open after {DEADLINE:?}, with {}", String::from_utf8_lossy(&bytes)));
+        let _end_or_reset =
+            reading.await.unwrap_or_else(|_| panic!("still open after {DEADLINE:?}, with {}", String::from_utf8_lossy(&bytes)));
         String::from_utf8_lossy(&bytes).into_owned()
     }
 

@@ -61,7 +61,8 @@ impl TestServer {
 
     /// The service over a database that the test takes care of.
     pub(crate) async fn on(database: PgConnectOptions, config: Config) -> Self {
-        let server = Environment::of(&[("JWT_SECRET", SECRET), ("SERVER_HOST", "127.0.0.1"), ("SERVER_PORT", "0")]).server().expect("configured");
+        let server =
+            Environment::of(&[("JWT_SECRET", SECRET), ("SERVER_HOST", "127.0.0.1"), ("SERVER_PORT", "0")]).server().expect("configured");
         let listener = TcpListener::bind((server.host, server.port)).await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let lifecycle = Lifecycle::new();
