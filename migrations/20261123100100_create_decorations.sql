@@ -98,15 +98,16 @@ CREATE TABLE ar.decoration_counts (
     max_lat_deg double precision NOT NULL CONSTRAINT decoration_counts_max_lat_deg_range CHECK (max_lat_deg BETWEEN -90 AND 90),
     min_lng_deg double precision NOT NULL CONSTRAINT decoration_counts_min_lng_deg_range CHECK (min_lng_deg BETWEEN -180 AND 180),
     max_lng_deg double precision NOT NULL CONSTRAINT decoration_counts_max_lng_deg_range CHECK (max_lng_deg BETWEEN -180 AND 180),
-    CONSTRAINT decoration_counts_pkey PRIMARY KEY (resolution, cell, category, asset_type),
+    -- In this order, so that the cells of a resolution and category are one range.
+    CONSTRAINT decoration_counts_pkey PRIMARY KEY (resolution, category, asset_type, cell),
     CONSTRAINT decoration_counts_cell_is_of_resolution CHECK (cell >> 52 = 128 + resolution)
 );
 CREATE INDEX decoration_counts_empty_idx ON ar.decoration_counts (n) WHERE n = 0;
 COMMENT ON TABLE ar.decoration_counts IS 'Active decorations by H3 cell, the ancestors of their r9 cells at resolutions 0 to 5; at most some seconds behind. Finer cells are counted from the decorations themselves: a box that holds few enough of them is small.';
 COMMENT ON COLUMN ar.decoration_counts.resolution IS 'H3 resolution, 0 to 5.';
 COMMENT ON COLUMN ar.decoration_counts.cell IS 'H3 cell.';
-COMMENT ON COLUMN ar.decoration_counts.category IS 'Category counted.';
-COMMENT ON COLUMN ar.decoration_counts.asset_type IS 'Asset type counted.';
+COMMENT ON COLUMN ar.decoration_counts.category IS 'Category counted; empty in the row of all categories and asset types together.';
+COMMENT ON COLUMN ar.decoration_counts.asset_type IS 'Asset type counted; empty in the row of all together.';
 COMMENT ON COLUMN ar.decoration_counts.n IS 'Active decorations.';
 COMMENT ON COLUMN ar.decoration_counts.min_lat_deg IS 'Extent of the counted positions: south, degrees. An extent may be too wide after a removal, never too narrow.';
 COMMENT ON COLUMN ar.decoration_counts.max_lat_deg IS 'Extent: north, degrees.';
@@ -182,11 +183,12 @@ BEGIN
         RETURNING *
     ), raised AS (
         INSERT INTO ar.decoration_counts AS c
-        SELECT r, ar.h3_parent(cell, r), category, asset_type, sum(n),
+        SELECT r, ar.h3_parent(cell, r), coalesce(category, ''), coalesce(asset_type, ''), sum(n),
                min(min_lat_deg), max(max_lat_deg), min(min_lng_deg), max(max_lng_deg)
         FROM taken CROSS JOIN generate_series(0, 5) AS r
-        GROUP BY 1, 2, 3, 4
-        ON CONFLICT (resolution, cell, category, asset_type) DO UPDATE SET
+        -- Each kind by itself, and all together in a row with neither category nor asset type.
+        GROUP BY GROUPING SETS ((r, ar.h3_parent(cell, r), category, asset_type), (r, ar.h3_parent(cell, r)))
+        ON CONFLICT (resolution, category, asset_type, cell) DO UPDATE SET
             n = c.n + excluded.n,
             min_lat_deg = least(c.min_lat_deg, excluded.min_lat_deg),
             max_lat_deg = greatest(c.max_lat_deg, excluded.max_lat_deg),

@@ -11,6 +11,7 @@
 \ir functions/circle_area.sql
 \ir views/decorations.sql
 \ir views/decoration_counts.sql
+\ir views/decoration_totals.sql
 \ir views/h3_cells.sql
 \ir views/decoration_cells.sql
 \ir views/regions.sql

@@ -6,10 +6,16 @@ CREATE FUNCTION gis.decoration_clusters(
 LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     WITH counted AS (
+        SELECT t.cell, t.n, t.min_lat_deg AS south, t.max_lat_deg AS north, t.min_lng_deg AS west, t.max_lng_deg AS east
+        FROM gis.decoration_totals t
+        WHERE t.resolution = decoration_clusters.resolution
+          AND decoration_clusters.category IS NULL AND decoration_clusters.asset_type IS NULL
+        UNION ALL
         SELECT c.cell, sum(c.n) AS n, min(c.min_lat_deg) AS south, max(c.max_lat_deg) AS north,
                min(c.min_lng_deg) AS west, max(c.max_lng_deg) AS east
         FROM gis.decoration_counts c
         WHERE c.resolution = decoration_clusters.resolution
+          AND NOT (decoration_clusters.category IS NULL AND decoration_clusters.asset_type IS NULL)
           AND (decoration_clusters.category IS NULL OR c.category = decoration_clusters.category)
           AND (decoration_clusters.asset_type IS NULL OR c.asset_type = decoration_clusters.asset_type)
         GROUP BY c.cell

@@ -2,5 +2,5 @@ CREATE VIEW gis.decoration_counts AS
 SELECT c.resolution, c.cell, c.category, c.asset_type, c.n,
        c.min_lat_deg, c.max_lat_deg, c.min_lng_deg, c.max_lng_deg
 FROM ar.decoration_counts c
-WHERE c.n > 0;
+WHERE c.n > 0 AND c.category <> '';
 COMMENT ON VIEW gis.decoration_counts IS 'Active decorations by H3 cell (ancestors of their r9 cells, resolutions 0 to 5), category and asset type, with the extent of their positions; some seconds behind.';
