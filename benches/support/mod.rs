@@ -7,6 +7,7 @@
 pub mod database;
 pub mod load;
 pub mod measure;
+pub mod questions;
 pub mod random;
 pub mod report;
 pub mod statements;
