@@ -61,7 +61,11 @@ async fn prepare(cluster: &BenchCluster, sizes: &[u64]) -> Outcome<Vec<Subject>>
     let growing = [Question::nearby()?, Question::specified_nearby(), Question::bounds()?, Question::world_box()?, Question::region()?];
     let large_only = [Question::clusters()?, Question::refused_clusters()?];
     let mut subjects = Vec::new();
-    for (question, sizes) in growing.into_iter().map(|question| (question, sizes)).chain(large_only.into_iter().map(|question| (question, std::slice::from_ref(&largest)))) {
+    for (question, sizes) in growing
+        .into_iter()
+        .map(|question| (question, sizes))
+        .chain(large_only.into_iter().map(|question| (question, std::slice::from_ref(&largest))))
+    {
         let mut databases = Vec::new();
         for &rows in sizes {
             let name = cluster.database(&question.area, rows).await?;
@@ -79,7 +83,8 @@ async fn same_answers(subjects: &mut [Subject]) -> Outcome<()> {
     for ((rows, our_connection), (_, their_connection)) in ours.databases.iter_mut().zip(&mut specified.databases) {
         let (mut same, mut different) = (0, 0);
         for seed in 0..10 {
-            let found: BTreeSet<Uuid> = ours.question.ask(our_connection, *rows, &mut Random::new(seed)).await?.iter().map(|row| row.get("id!")).collect();
+            let found: BTreeSet<Uuid> =
+                ours.question.ask(our_connection, *rows, &mut Random::new(seed)).await?.iter().map(|row| row.get("id!")).collect();
             let wanted: BTreeSet<Uuid> =
                 specified.question.ask(their_connection, *rows, &mut Random::new(seed)).await?.iter().map(|row| row.get("id")).collect();
             same += found.intersection(&wanted).count();
@@ -96,7 +101,11 @@ async fn same_answers(subjects: &mut [Subject]) -> Outcome<()> {
 fn one_by_one(criterion: &mut Criterion, runtime: &Runtime, subject: &mut Subject) {
     let Subject { question, databases } = subject;
     let mut group = criterion.benchmark_group(question.name);
-    group.sample_size(10).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2)).sampling_mode(SamplingMode::Flat);
+    group
+        .sample_size(10)
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2))
+        .sampling_mode(SamplingMode::Flat);
     for (rows, connection) in databases {
         let mut random = Random::new(*rows);
         group.bench_function(BenchmarkId::from_parameter(*rows), |bencher| {
@@ -139,7 +148,9 @@ async fn in_turns(subjects: &mut [Subject]) -> Outcome<Vec<Vec<(u64, f64)>>> {
             }
         }
     }
-    let medians = |subject: &Subject, times: &[Vec<f64>]| subject.databases.iter().zip(times).map(|((rows, _), times)| (*rows, median(times))).collect();
+    let medians = |subject: &Subject, times: &[Vec<f64>]| {
+        subject.databases.iter().zip(times).map(|((rows, _), times)| (*rows, median(times))).collect()
+    };
     Ok(subjects.iter().zip(&times).map(|(subject, times)| medians(subject, times)).collect())
 }
 

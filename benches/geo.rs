@@ -26,7 +26,9 @@ fn main() -> Outcome<()> {
     let row = runtime.block_on(async {
         let database = cluster.database(&SQUARE, 1_000).await?;
         let mut connection = cluster.options(&database).connect().await?;
-        Ok::<PgRow, Box<dyn std::error::Error + Send + Sync>>(sqlx::query("SELECT $1::geography, $2::geometry").bind(&point).bind(&border).fetch_one(&mut connection).await?)
+        Ok::<PgRow, Box<dyn std::error::Error + Send + Sync>>(
+            sqlx::query("SELECT $1::geography, $2::geometry").bind(&point).bind(&border).fetch_one(&mut connection).await?,
+        )
     })?;
     let bytes = |column: usize| row.try_get_raw(column).ok().and_then(|value| value.as_bytes().ok().map(<[u8]>::to_vec)).ok_or("no value");
     let (point_bytes, border_bytes) = (bytes(0)?, bytes(1)?);
@@ -36,14 +38,18 @@ fn main() -> Outcome<()> {
     let mut group = criterion.benchmark_group("point");
     group.bench_function("encode", |bencher| bencher.iter(|| encode(black_box(&point))));
     group.bench_function("decode", |bencher| bencher.iter(|| black_box(&row).get::<Geog<Point>, _>(0)));
-    group.bench_function("decode by crate postgis", |bencher| bencher.iter(|| ewkb::Point::read_ewkb(&mut black_box(point_bytes.as_slice()))));
+    group.bench_function("decode by crate postgis", |bencher| {
+        bencher.iter(|| ewkb::Point::read_ewkb(&mut black_box(point_bytes.as_slice())))
+    });
     group.finish();
 
     let mut group = criterion.benchmark_group(format!("multipolygon of {} vertices", load::REGION_VERTICES));
     group.throughput(Throughput::Bytes(border_bytes.len() as u64));
     group.bench_function("encode", |bencher| bencher.iter(|| encode(black_box(&border))));
     group.bench_function("decode", |bencher| bencher.iter(|| black_box(&row).get::<Geom<MultiPolygon>, _>(1)));
-    group.bench_function("decode by crate postgis", |bencher| bencher.iter(|| ewkb::MultiPolygon::read_ewkb(&mut black_box(border_bytes.as_slice()))));
+    group.bench_function("decode by crate postgis", |bencher| {
+        bencher.iter(|| ewkb::MultiPolygon::read_ewkb(&mut black_box(border_bytes.as_slice())))
+    });
     group.finish();
 
     let mut random = Random::new(2);
@@ -77,6 +83,7 @@ fn same_values(row: &PgRow, border_bytes: &[u8]) -> Outcome<()> {
     let Geom(ours) = row.try_get::<Geom<MultiPolygon>, _>(1)?;
     let theirs = ewkb::MultiPolygon::read_ewkb(&mut &*border_bytes)?;
     let ours: Vec<(f64, f64)> = ours.0.iter().flat_map(|polygon| polygon.exterior().0.iter().map(|c| (c.x, c.y))).collect();
-    let theirs: Vec<(f64, f64)> = theirs.polygons.iter().flat_map(|polygon| &polygon.rings).flat_map(|ring| ring.points.iter().map(|p| (p.x, p.y))).collect();
+    let theirs: Vec<(f64, f64)> =
+        theirs.polygons.iter().flat_map(|polygon| &polygon.rings).flat_map(|ring| ring.points.iter().map(|p| (p.x, p.y))).collect();
     if ours == theirs { Ok(()) } else { Err("the two decoders disagree".into()) }
 }

@@ -32,7 +32,14 @@ struct Item {
 ///
 /// # Errors
 /// When one differs, or fails.
-pub async fn compare(connection: &mut PgConnection, near: &str, service: &Service, pgbench: &Pgbench, redis: &Redis, radius_m: f64) -> Outcome<String> {
+pub async fn compare(
+    connection: &mut PgConnection,
+    near: &str,
+    service: &Service,
+    pgbench: &Pgbench,
+    redis: &Redis,
+    radius_m: f64,
+) -> Outcome<String> {
     let client = reqwest::Client::new();
     let mut random = Random::new(42);
     let (mut rows, mut bytes, mut on_the_edge) = (0, 0, 0);
@@ -48,8 +55,12 @@ pub async fn compare(connection: &mut PgConnection, near: &str, service: &Servic
         if ids != wanted || answer.next_cursor.is_some() {
             return Err(format!("at {lat}, {lng}, HTTP answers {ids:?}, SQL {wanted:?}").into());
         }
-        let from_pgbench: Vec<Uuid> =
-            sqlx::query(AssertSqlSafe(pgbench.statement_at(lat, lng))).fetch_all(&mut *connection).await?.iter().map(|row| row.get("id!")).collect();
+        let from_pgbench: Vec<Uuid> = sqlx::query(AssertSqlSafe(pgbench.statement_at(lat, lng)))
+            .fetch_all(&mut *connection)
+            .await?
+            .iter()
+            .map(|row| row.get("id!"))
+            .collect();
         if from_pgbench != wanted {
             return Err(format!("at {lat}, {lng}, pgbench's statement answers {from_pgbench:?}, the service's {wanted:?}").into());
         }

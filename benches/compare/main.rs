@@ -10,18 +10,14 @@
 
 mod answers;
 mod service;
-mod tools;
 #[path = "../support/mod.rs"]
 mod support;
+mod tools;
 
 use support::database::BenchCluster;
 use support::random::SQUARE;
 use support::{Outcome, measure, report, setting, sizes, statements};
 use tools::{Load, Pgbench, Redis, Turn, Wrk};
-
-/// As in the service's own program.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Rows that a mean answer has.
 const ANSWER_ROWS: f64 = 18.0;
@@ -29,16 +25,13 @@ const ANSWER_ROWS: f64 = 18.0;
 const COMPARED: u32 = 200;
 
 fn main() -> Outcome<()> {
-    let arguments: Vec<String> = std::env::args().collect();
-    if let Some(rest) = service::arguments(&arguments) {
-        return service::run(rest);
-    }
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(compare())
 }
 
 async fn compare() -> Outcome<()> {
     let rows = sizes()?.pop().ok_or("AR_BENCH_ROWS is empty")?;
-    let (connections, rounds, seconds) = (setting("AR_BENCH_CONNECTIONS", 8)?, setting("AR_BENCH_ROUNDS", 5)?, setting("AR_BENCH_SECONDS", 5)?);
+    let (connections, rounds, seconds) =
+        (setting("AR_BENCH_CONNECTIONS", 8)?, setting("AR_BENCH_ROUNDS", 5)?, setting("AR_BENCH_SECONDS", 5)?);
     let load = Load { connections, seconds };
     let cluster = BenchCluster::start()?;
     let database = cluster.database(&SQUARE, rows).await?;
@@ -51,7 +44,8 @@ async fn compare() -> Outcome<()> {
     let redis = Redis::start()?;
     redis.fill(&mut cluster.connect(&database, "auto").await?).await?;
 
-    let compared = answers::compare(&mut cluster.connect(&database, "force_generic_plan").await?, &near, &service, &pgbench, &redis, radius_m).await?;
+    let compared =
+        answers::compare(&mut cluster.connect(&database, "force_generic_plan").await?, &near, &service, &pgbench, &redis, radius_m).await?;
     println!("{compared}");
 
     let mut speeds: [Vec<f64>; 3] = Default::default();
@@ -75,7 +69,15 @@ async fn compare() -> Outcome<()> {
     summarise(&cluster, &database, rows, radius_m, load, &compared, &speeds).await
 }
 
-async fn summarise(cluster: &BenchCluster, database: &str, rows: u64, radius_m: f64, load: Load, compared: &str, speeds: &[Vec<f64>; 3]) -> Outcome<()> {
+async fn summarise(
+    cluster: &BenchCluster,
+    database: &str,
+    rows: u64,
+    radius_m: f64,
+    load: Load,
+    compared: &str,
+    speeds: &[Vec<f64>; 3],
+) -> Outcome<()> {
     let [http, pgbench, redis] = speeds;
     // The ratio of each round, then the median: rounds differ more than turns within one.
     let ratio = |of: &[f64], to: &[f64]| measure::median(&of.iter().zip(to).map(|(a, b)| a / b).collect::<Vec<_>>());

@@ -1,90 +1,61 @@
-//! The service as a process of its own: this program again, told to serve. The same router, pools, accept
-//! loop, allocator and log level as `ar-supervisor serve`, on the bench's database.
+//! The service under load: the program itself, `ar-supervisor serve`, on the bench's database, with its
+//! defaults but for the number of connections.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
-
-use ar_supervisor::config::{DatabaseConfig, LogConfig, LogFormat};
-use ar_supervisor::db::Db;
-use ar_supervisor::http::{ConnectionLimits, CursorKey, router, serve};
-use ar_supervisor::lifecycle::Lifecycle;
-use ar_supervisor::state::AppState;
-use ar_supervisor::telemetry;
-use secrecy::SecretString;
-use sqlx::postgres::PgConnectOptions;
 
 use crate::support::Outcome;
 use crate::support::database::BenchCluster;
 
-/// First argument of the process that serves.
-const WORD: &str = "serve-for-the-bench";
-
 /// The running service; ends with the bench, however that ends.
 pub struct Service {
-    child: Child,
-    port: u16,
+    /// A shell around it, which stops it when its input ends.
+    watcher: Child,
+    url: String,
 }
 
 impl Service {
     /// Starts it with as many connections for `nearby` as asked for.
     ///
     /// # Errors
-    /// When the process does not start.
+    /// When it does not start.
     pub fn start(cluster: &BenchCluster, database: &str, connections: u64) -> Outcome<Self> {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.arg(WORD).arg(cluster.socket_dir()).arg(database).arg(connections.to_string());
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().ok_or("the service has no output")?).read_line(&mut line)?;
-        let port = line.trim().parse().map_err(|_not_a_port| "the service did not start")?;
-        Ok(Self { child, port })
+        let mut watcher = Command::new("/bin/sh");
+        watcher.args(["-c", r#"trap '' INT; "$0" serve --no-migrate </dev/null & cat >/dev/null; kill $!; wait $!"#]);
+        watcher.arg(env!("CARGO_BIN_EXE_ar-supervisor"));
+        watcher.env_remove("DATABASE_URL").env_remove("DATABASE_READ_URL").env("DB_USER", "ar_supervisor");
+        watcher.env("DB_HOST", cluster.socket_dir()).env("DB_NAME", database);
+        // A third each goes to boxes and to writes; the rest is for hot reads.
+        watcher.env("DATABASE_MAX_CONNECTIONS", (3 * connections - 2).to_string());
+        watcher.env("SERVER_HOST", "127.0.0.1").env("SERVER_PORT", "0").env("METRICS_PORT", "0").env("RATE_LIMIT", "off");
+        watcher.env("JWT_SECRET", "Only-for-Measuring-on-Loopback-0123456789").env("LOG_FORMAT", "json").env("LOG_LEVEL", "info");
+        let mut watcher = watcher.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+        let mut log = BufReader::new(watcher.stderr.take().ok_or("the service has no log")?).lines();
+        let mut seen = String::new();
+        let address = loop {
+            let Some(line) = log.next() else { return Err(format!("the service did not start: {seen}").into()) };
+            let line = line?;
+            if let Some((_, address)) = line.split_once("listening on ") {
+                break address.split('"').next().unwrap_or_default().to_owned();
+            }
+            seen.push_str(&line);
+        };
+        // What else it has to say is for whoever watches.
+        std::thread::spawn(move || log.map_while(Result::ok).for_each(|line| eprintln!("service: {line}")));
+        Ok(Self { watcher, url: format!("http://{address}") })
     }
 
     /// Address of its root.
-    pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+    pub fn url(&self) -> &str {
+        &self.url
     }
 }
 
 impl Drop for Service {
     fn drop(&mut self) {
-        drop(self.child.stdin.take());
-        if let Err(error) = self.child.wait() {
+        drop(self.watcher.stdin.take());
+        if let Err(error) = self.watcher.wait() {
             eprintln!("waiting for the service: {error}");
         }
     }
-}
-
-/// What follows the word, when this process is the one that serves.
-pub fn arguments(all: &[String]) -> Option<&[String]> {
-    all.get(1).filter(|word| *word == WORD).map(|_| &all[2..])
-}
-
-/// Serves until standard input ends.
-pub fn run(arguments: &[String]) -> Outcome<()> {
-    let [socket_dir, database, connections] = arguments else { return Err("takes a socket folder, a database and a number".into()) };
-    let connections: u32 = connections.parse()?;
-    telemetry::start(&LogConfig { level: "info".to_owned(), format: LogFormat::Json })?;
-    let primary = PgConnectOptions::new_without_pgpass().socket(socket_dir).username("ar_supervisor").database(database);
-    // A third each goes to boxes and to writes; the rest is for hot reads.
-    let config = DatabaseConfig { primary, replica: None, max_connections: 3 * connections - 2 };
-    let lifecycle = Lifecycle::new();
-    let parent_left = lifecycle.clone();
-    std::thread::spawn(move || {
-        let mut rest = Vec::new();
-        // Whatever ends it, the parent is gone.
-        drop(std::io::stdin().read_to_end(&mut rest));
-        parent_left.stop();
-    });
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async move {
-        let key = CursorKey::derive(&SecretString::from("only for measuring, on loopback"));
-        let db = Db::new(&config);
-        let router = router(AppState::new(db.clone(), key, lifecycle.clone()));
-        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
-        println!("{}", listener.local_addr()?.port());
-        lifecycle.mark_started();
-        serve(listener, router, ConnectionLimits::default(), &lifecycle).await;
-        db.close().await;
-        Ok(())
-    })
 }

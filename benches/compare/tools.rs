@@ -38,7 +38,11 @@ fn output(command: &mut Command, package: &str) -> Outcome<String> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.stdin(Stdio::null()).output().map_err(|error| missing(&program, package, &error))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    if output.status.success() { Ok(text) } else { Err(format!("{program} failed: {text}{}", String::from_utf8_lossy(&output.stderr)).into()) }
+    if output.status.success() {
+        Ok(text)
+    } else {
+        Err(format!("{program} failed: {text}{}", String::from_utf8_lossy(&output.stderr)).into())
+    }
 }
 
 fn missing(program: &str, package: &str, error: &std::io::Error) -> String {
@@ -80,7 +84,7 @@ impl Wrk {
             east - west
         );
         std::fs::write(folder.path().join("nearby.lua"), script)?;
-        Ok(Self { url: service.url(), folder })
+        Ok(Self { url: service.url().to_owned(), folder })
     }
 
     /// One turn.
@@ -111,7 +115,8 @@ impl Pgbench {
         // The viewer is made once a question, in a row of its own: pgbench can only send numbers, and a
         // generic plan would otherwise make the point again for every row.
         let viewer = "(SELECT ST_SetSRID(ST_MakePoint(:lng, :lat), 4326)::geography AS viewer OFFSET 0) AS asked,\n        LATERAL ";
-        let mut statement = near.replace("FROM gis.decorations_near($1, $2)", &format!("FROM {viewer}gis.decorations_near(asked.viewer, {radius_m:.1})"));
+        let mut statement =
+            near.replace("FROM gis.decorations_near($1, $2)", &format!("FROM {viewer}gis.decorations_near(asked.viewer, {radius_m:.1})"));
         if statement == near {
             return Err("the statement of nearby no longer reads FROM gis.decorations_near($1, $2)".into());
         }
@@ -119,7 +124,9 @@ impl Pgbench {
             statement = statement.replace(parameter, value);
         }
         let folder = TempDir::new()?;
-        let pick = |name: &str, (least, most): (f64, f64)| format!("\\set {name} {least:.1} + random(0, 1000000000) * {:.1} / 1000000000.0\n", most - least);
+        let pick = |name: &str, (least, most): (f64, f64)| {
+            format!("\\set {name} {least:.1} + random(0, 1000000000) * {:.1} / 1000000000.0\n", most - least)
+        };
         let script = format!("{}{}{};\n", pick("lat", SQUARE.lat_deg), pick("lng", SQUARE.lng_deg), statement.replace('\n', " "));
         std::fs::write(folder.path().join("nearby.sql"), script)?;
         let mut connection: Vec<String> = ["-n", "-M", "prepared", "-j", "1", "-U", "ar_supervisor", "-h"].map(str::to_owned).to_vec();
@@ -135,13 +142,18 @@ impl Pgbench {
     /// One turn.
     pub fn turn(&self, load: Load) -> Outcome<Turn> {
         let mut pgbench = Command::new(&self.command);
-        pgbench.args(["-c", &load.connections.to_string(), "-T", &load.seconds.to_string(), "-f"]).arg(self.folder.path().join("nearby.sql"));
+        pgbench
+            .args(["-c", &load.connections.to_string(), "-T", &load.seconds.to_string(), "-f"])
+            .arg(self.folder.path().join("nearby.sql"));
         pgbench.args(&self.connection).env("PGOPTIONS", "-c plan_cache_mode=force_generic_plan");
         let text = output(&mut pgbench, "postgresql-15")?;
         if number_after(&text, "number of failed transactions:")? > 0.0 {
             return Err(format!("statements failed: {text}").into());
         }
-        Ok(Turn { per_second: number_after(&text, "tps =")?, note: format!("mean {} ms", after(&text, "latency average =").unwrap_or("?")) })
+        Ok(Turn {
+            per_second: number_after(&text, "tps =")?,
+            note: format!("mean {} ms", after(&text, "latency average =").unwrap_or("?")),
+        })
     }
 }
 
@@ -194,14 +206,30 @@ impl Redis {
         drop(pipe);
         let filled = cli.wait()?.success();
         let count = output(self.cli().args(["ZCARD", "places"]), "redis-tools")?;
-        if filled && count.trim() == rows.len().to_string() { Ok(()) } else { Err(format!("Redis holds {count} of {} places", rows.len()).into()) }
+        if filled && count.trim() == rows.len().to_string() {
+            Ok(())
+        } else {
+            Err(format!("Redis holds {count} of {} places", rows.len()).into())
+        }
     }
 
     /// The identities around a place.
     pub fn search(&self, lat: f64, lng: f64, radius_m: f64) -> Outcome<Vec<Uuid>> {
         self.radius_m.set(radius_m);
         let mut cli = self.cli();
-        cli.args(["GEOSEARCH", "places", "FROMLONLAT", &lng.to_string(), &lat.to_string(), "BYRADIUS", &radius_m.to_string(), "m", "ASC", "COUNT", "51"]);
+        cli.args([
+            "GEOSEARCH",
+            "places",
+            "FROMLONLAT",
+            &lng.to_string(),
+            &lat.to_string(),
+            "BYRADIUS",
+            &radius_m.to_string(),
+            "m",
+            "ASC",
+            "COUNT",
+            "51",
+        ]);
         output(&mut cli, "redis-tools")?.lines().map(|line| Ok(line.trim().parse()?)).collect()
     }
 
@@ -218,7 +246,16 @@ impl Redis {
         benchmark.arg("-s").arg(self.folder.path().join("socket"));
         // Random numbers from 0 to a thousand million, which with the exponent are degrees of the area.
         benchmark.args(["--csv", "-c", &connections.to_string(), "-n", &count.to_string(), "-r", "1000000000"]);
-        benchmark.args(["GEOSEARCH", "places", "FROMLONLAT", "__rand_int__e-8", "__rand_int__e-8", "BYRADIUS", &self.radius_m.get().to_string(), "m"]);
+        benchmark.args([
+            "GEOSEARCH",
+            "places",
+            "FROMLONLAT",
+            "__rand_int__e-8",
+            "__rand_int__e-8",
+            "BYRADIUS",
+            &self.radius_m.get().to_string(),
+            "m",
+        ]);
         let text = output(benchmark.args(["ASC", "COUNT", "51", "WITHDIST"]), "redis-tools")?;
         let last = text.lines().last().unwrap_or_default();
         let cells: Vec<&str> = last.split("\",\"").map(|cell| cell.trim_matches('"')).collect();

@@ -27,9 +27,14 @@ impl BenchCluster {
         let data_dir = home.join(schema_digest());
         remove_outdated(&home, &data_dir);
         let settings = [
-            "shared_buffers=1GB", "maintenance_work_mem=512MB", "max_wal_size=8GB", "checkpoint_timeout=1h",
+            "shared_buffers=1GB",
+            "maintenance_work_mem=512MB",
+            "max_wal_size=8GB",
+            "checkpoint_timeout=1h",
             // Nothing in the background while we measure; `load` vacuums and analyses by itself.
-            "autovacuum=off", "wal_level=minimal", "max_wal_senders=0",
+            "autovacuum=off",
+            "wal_level=minimal",
+            "max_wal_senders=0",
         ];
         let settings = settings.map(str::to_owned).to_vec();
         Ok(Self(PrivateCluster::start(&ClusterSettings { data_dir, durable: false, settings })?))
@@ -52,7 +57,8 @@ impl BenchCluster {
     pub async fn database(&self, area: &Area, rows: u64) -> Outcome<String> {
         let name = format!("{}_{rows}", area.name);
         let mut admin = self.options("postgres").connect().await?;
-        let exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)").bind(&name).fetch_one(&mut admin).await?;
+        let exists: bool =
+            sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)").bind(&name).fetch_one(&mut admin).await?;
         if !exists {
             // Loaded under another name, so that one cut short is not taken for a whole one.
             let draft = format!("{name}_draft");
@@ -103,7 +109,8 @@ fn schema_digest() -> String {
 /// Removes the data of other migrations, unless a server runs on it. Best effort.
 fn remove_outdated(home: &Path, keep: &Path) {
     let folders = std::fs::read_dir(home).into_iter().flatten().flatten().map(|entry| entry.path());
-    let outdated: Vec<PathBuf> = folders.filter(|dir| dir != keep && dir.join("PG_VERSION").exists() && !dir.join("postmaster.pid").exists()).collect();
+    let outdated: Vec<PathBuf> =
+        folders.filter(|dir| dir != keep && dir.join("PG_VERSION").exists() && !dir.join("postmaster.pid").exists()).collect();
     for dir in outdated {
         if let Err(error) = std::fs::remove_dir_all(&dir) {
             eprintln!("removing {}: {error}", dir.display());

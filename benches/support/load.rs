@@ -4,7 +4,6 @@
 
 use std::fmt::Write as _;
 
-use ar_supervisor::decorations::fold_counts;
 use ar_supervisor::geo::{Cells, LatLng};
 use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Builder;
@@ -22,8 +21,10 @@ const CHUNK: u64 = 2_000;
 
 const CATEGORIES: [&str; 10] = ["historical", "art", "nature", "transport", "food", "shopping", "sports", "education", "night", "seasonal"];
 const KINDS: [&str; 3] = ["3d_model", "image", "animation"];
-const FIRST: [&str; 12] = ["Old", "Golden", "Hidden", "Singing", "Broken", "Floating", "Red", "Northern", "Little", "Royal", "Silent", "Electric"];
-const SECOND: [&str; 12] = ["Fountain", "Gate", "Lantern", "Dragon", "Market", "Bridge", "Observatory", "Garden", "Tower", "Mural", "Carousel", "Archway"];
+const FIRST: [&str; 12] =
+    ["Old", "Golden", "Hidden", "Singing", "Broken", "Floating", "Red", "Northern", "Little", "Royal", "Silent", "Electric"];
+const SECOND: [&str; 12] =
+    ["Fountain", "Gate", "Lantern", "Dragon", "Market", "Bridge", "Observatory", "Garden", "Tower", "Mural", "Carousel", "Archway"];
 
 /// Fills an empty, migrated database.
 ///
@@ -46,14 +47,21 @@ pub async fn fill(connection: &mut PgConnection, area: &Area, rows: u64) -> Outc
         run(connection, definition).await?;
     }
     run(connection, "ALTER TABLE ar.decorations ENABLE TRIGGER USER").await?;
-    // What the trigger would have noted, then folded as the service does.
-    run(connection, "INSERT INTO ar.decoration_count_deltas
+    // What the trigger would have noted, then folded by the function that the service calls.
+    run(
+        connection,
+        "INSERT INTO ar.decoration_count_deltas
         SELECT ar.h3_parent(h3_r9, 5), category, asset_type, count(*),
                min(ST_Y(location::geometry)), max(ST_Y(location::geometry)), min(ST_X(location::geometry)), max(ST_X(location::geometry))
-        FROM ar.decorations WHERE is_active AND deleted_at IS NULL GROUP BY 1, 2, 3").await?;
-    fold_counts(&mut *connection).await?;
+        FROM ar.decorations WHERE is_active AND deleted_at IS NULL GROUP BY 1, 2, 3",
+    )
+    .await?;
+    while sqlx::query_scalar::<_, i64>("SELECT ar.fold_decoration_counts()").fetch_one(&mut *connection).await? > 0 {}
     run(connection, SPECIFIED_TABLE).await?;
-    let region = format!("INSERT INTO ar.regions (code, name, kind, border) VALUES ('{REGION_CODE}', 'Bench', 'custom', 'SRID=4326;{}')", region_wkt(area));
+    let region = format!(
+        "INSERT INTO ar.regions (code, name, kind, border) VALUES ('{REGION_CODE}', 'Bench', 'custom', 'SRID=4326;{}')",
+        region_wkt(area)
+    );
     run(connection, &region).await?;
     run(connection, "VACUUM ANALYZE").await?;
     run(connection, "CHECKPOINT").await
@@ -111,13 +119,19 @@ fn line(text: &mut String, random: &mut Random, number: u64, place: LatLng) -> O
     tail[..8].copy_from_slice(&random.bits().to_be_bytes());
     let id = Builder::from_unix_timestamp_millis(seconds * 1000 + number % 100 * 10, &tail).into_uuid();
     let (first, second, category) = (random.one_of(&FIRST), random.one_of(&SECOND), random.one_of(&CATEGORIES));
-    let description = if random.unit() < 0.7 { format!("The {first} {second} of the {category} trail, seen best at dusk.") } else { "\\N".to_owned() };
+    let description =
+        if random.unit() < 0.7 { format!("The {first} {second} of the {category} trail, seen best at dusk.") } else { "\\N".to_owned() };
     let folder = format!("https://cdn.example.com/ar-assets/{category}/{}", id.simple());
     let scale = f64::from(u16::try_from(random.bits() % 400)?) / 100.0 + 0.25;
     let time = chrono::DateTime::from_timestamp(i64::try_from(seconds)?, 0).ok_or("a time out of range")?.format("%Y-%m-%d %H:%M:%S+00");
     write!(text, "{id}\t{first} {second} {number}\t{description}\t{category}\tSRID=4326;POINT({} {})\t", place.lng_deg(), place.lat_deg())?;
     write!(text, "{}\t{}\t{}\t", cells.r5.to_db(), cells.r7.to_db(), cells.r9.to_db())?;
-    write!(text, "{}\t{:.2}\t{folder}/low.glb\t{folder}/medium.glb\t{folder}/high.glb\t", 10 + random.bits() % 190, random.between(0.0, 20.0))?;
+    write!(
+        text,
+        "{}\t{:.2}\t{folder}/low.glb\t{folder}/medium.glb\t{folder}/high.glb\t",
+        10 + random.bits() % 190,
+        random.between(0.0, 20.0)
+    )?;
     write!(text, "{scale:.2}\t{scale:.2}\t{scale:.2}\t{:.2}\t{}\t", random.between(-180.0, 180.0), random.one_of(&KINDS))?;
     writeln!(text, "{}\t{time}\t{time}", 10_000 + random.bits() % 8_000_000)?;
     Ok(())

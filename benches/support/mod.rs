@@ -21,7 +21,8 @@ pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 /// When the variable is set and is no number.
 #[expect(clippy::disallowed_methods, reason = "benches are not the service: they have no configuration of their own")]
 pub fn setting(name: &str, default: u64) -> Outcome<u64> {
-    std::env::var(name).map_or(Ok(default), |text| text.parse().map_err(|_not_a_number| format!("{name} is no whole number: {text}").into()))
+    std::env::var(name)
+        .map_or(Ok(default), |text| text.parse().map_err(|_not_a_number| format!("{name} is no whole number: {text}").into()))
 }
 
 /// The sizes to measure, in rows, ascending.

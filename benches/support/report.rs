@@ -46,7 +46,11 @@ pub async fn machine(connection: &mut PgConnection) -> Outcome<String> {
 /// When the file cannot be read or written.
 pub fn write_section(title: &str, body: &str) -> Outcome<()> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/RESULTS.md");
-    let old = if path.exists() { std::fs::read_to_string(&path)? } else { "# Results\n\nWritten by the benches themselves; the newest run of each.\n".to_owned() };
+    let old = if path.exists() {
+        std::fs::read_to_string(&path)?
+    } else {
+        "# Results\n\nWritten by the benches themselves; the newest run of each.\n".to_owned()
+    };
     let mut parts = old.split("\n## ");
     let mut text = parts.next().unwrap_or_default().trim_end().to_owned();
     let new = format!("{title}\n\n{}", body.trim_end());
