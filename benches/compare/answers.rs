@@ -32,7 +32,7 @@ struct Item {
 ///
 /// # Errors
 /// When one differs, or fails.
-pub async fn compare(
+pub(crate) async fn compare(
     connection: &mut PgConnection,
     near: &str,
     service: &Service,

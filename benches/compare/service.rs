@@ -8,7 +8,7 @@ use crate::support::Outcome;
 use crate::support::database::BenchCluster;
 
 /// The running service; ends with the bench, however that ends.
-pub struct Service {
+pub(crate) struct Service {
     /// A shell around it, which stops it when its input ends.
     watcher: Child,
     url: String,
@@ -19,7 +19,7 @@ impl Service {
     ///
     /// # Errors
     /// When it does not start.
-    pub fn start(cluster: &BenchCluster, database: &str, connections: u64) -> Outcome<Self> {
+    pub(crate) fn start(cluster: &BenchCluster, database: &str, connections: u64) -> Outcome<Self> {
         let mut watcher = Command::new("/bin/sh");
         watcher.args(["-c", r#"trap '' INT; "$0" serve --no-migrate </dev/null & cat >/dev/null; kill $!; wait $!"#]);
         watcher.arg(env!("CARGO_BIN_EXE_ar-supervisor"));
@@ -46,7 +46,7 @@ impl Service {
     }
 
     /// Address of its root.
-    pub fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 }

@@ -14,23 +14,23 @@ use crate::support::database::BenchCluster;
 use crate::support::random::SQUARE;
 
 /// The route under load.
-pub const PATH: &str = "/api/v1/decorations/nearby";
+pub(crate) const PATH: &str = "/api/v1/decorations/nearby";
 
 /// How much load, and for how long.
 #[derive(Clone, Copy)]
-pub struct Load {
+pub(crate) struct Load {
     /// Connections at once.
-    pub connections: u64,
+    pub(crate) connections: u64,
     /// Length of a turn.
-    pub seconds: u64,
+    pub(crate) seconds: u64,
 }
 
 /// What one turn gave.
-pub struct Turn {
+pub(crate) struct Turn {
     /// Answers a second.
-    pub per_second: f64,
+    pub(crate) per_second: f64,
     /// Latency, as the tool puts it.
-    pub note: String,
+    pub(crate) note: String,
 }
 
 /// Runs a tool to its end; its output, or an error that says how to get it.
@@ -60,14 +60,14 @@ fn number_after(text: &str, label: &str) -> Outcome<f64> {
 }
 
 /// HTTP, by `wrk` with one thread.
-pub struct Wrk {
+pub(crate) struct Wrk {
     url: String,
     folder: TempDir,
 }
 
 impl Wrk {
     /// Writes its script.
-    pub fn new(service: &Service, radius_m: f64) -> Outcome<Self> {
+    pub(crate) fn new(service: &Service, radius_m: f64) -> Outcome<Self> {
         let folder = TempDir::new()?;
         let ((south, north), (west, east)) = (SQUARE.lat_deg, SQUARE.lng_deg);
         let script = format!(
@@ -88,7 +88,7 @@ impl Wrk {
     }
 
     /// One turn.
-    pub fn turn(&self, load: Load) -> Outcome<Turn> {
+    pub(crate) fn turn(&self, load: Load) -> Outcome<Turn> {
         let mut wrk = Command::new("wrk");
         wrk.args(["-t1", "--latency"]).arg(format!("-c{}", load.connections)).arg(format!("-d{}s", load.seconds));
         wrk.arg("-s").arg(self.folder.path().join("nearby.lua")).arg(&self.url);
@@ -102,7 +102,7 @@ impl Wrk {
 }
 
 /// The service's statement without the service, by `pgbench` with one thread.
-pub struct Pgbench {
+pub(crate) struct Pgbench {
     command: PathBuf,
     connection: Vec<String>,
     statement: String,
@@ -111,7 +111,7 @@ pub struct Pgbench {
 
 impl Pgbench {
     /// Writes its script: the statement's text with pgbench's variables in place of the parameters.
-    pub fn new(cluster: &BenchCluster, database: &str, near: &str, radius_m: f64) -> Outcome<Self> {
+    pub(crate) fn new(cluster: &BenchCluster, database: &str, near: &str, radius_m: f64) -> Outcome<Self> {
         // The viewer is made once a question, in a row of its own: pgbench can only send numbers, and a
         // generic plan would otherwise make the point again for every row.
         let viewer = "(SELECT ST_SetSRID(ST_MakePoint(:lng, :lat), 4326)::geography AS viewer OFFSET 0) AS asked,\n        LATERAL ";
@@ -135,12 +135,12 @@ impl Pgbench {
     }
 
     /// Its statement at a place.
-    pub fn statement_at(&self, lat: f64, lng: f64) -> String {
+    pub(crate) fn statement_at(&self, lat: f64, lng: f64) -> String {
         self.statement.replace(":lng", &format!("{lng:?}")).replace(":lat", &format!("{lat:?}"))
     }
 
     /// One turn.
-    pub fn turn(&self, load: Load) -> Outcome<Turn> {
+    pub(crate) fn turn(&self, load: Load) -> Outcome<Turn> {
         let mut pgbench = Command::new(&self.command);
         pgbench
             .args(["-c", &load.connections.to_string(), "-T", &load.seconds.to_string(), "-f"])
@@ -164,7 +164,7 @@ fn find_pgbench() -> PathBuf {
 }
 
 /// A Redis of our own on a Unix socket, without persistence, by `redis-benchmark`.
-pub struct Redis {
+pub(crate) struct Redis {
     server: Child,
     folder: TempDir,
     radius_m: std::cell::Cell<f64>,
@@ -172,7 +172,7 @@ pub struct Redis {
 
 impl Redis {
     /// Starts the server.
-    pub fn start() -> Outcome<Self> {
+    pub(crate) fn start() -> Outcome<Self> {
         let folder = TempDir::new()?;
         let mut server = Command::new("redis-server");
         server.args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"]).arg(folder.path().join("socket"));
@@ -195,7 +195,7 @@ impl Redis {
     }
 
     /// Copies identities and places of the decorations.
-    pub async fn fill(&self, connection: &mut PgConnection) -> Outcome<()> {
+    pub(crate) async fn fill(&self, connection: &mut PgConnection) -> Outcome<()> {
         let sql = "SELECT id, ST_X(location::geometry) AS lng, ST_Y(location::geometry) AS lat FROM ar.decorations WHERE is_active AND deleted_at IS NULL";
         let rows = sqlx::query(sql).fetch_all(connection).await?;
         let mut cli = self.cli().arg("--pipe").stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
@@ -214,7 +214,7 @@ impl Redis {
     }
 
     /// The identities around a place.
-    pub fn search(&self, lat: f64, lng: f64, radius_m: f64) -> Outcome<Vec<Uuid>> {
+    pub(crate) fn search(&self, lat: f64, lng: f64, radius_m: f64) -> Outcome<Vec<Uuid>> {
         self.radius_m.set(radius_m);
         let mut cli = self.cli();
         cli.args([
@@ -234,7 +234,7 @@ impl Redis {
     }
 
     /// One turn, of about the asked length: the tool counts requests, so a short run before says how many.
-    pub fn turn(&self, load: Load) -> Outcome<Turn> {
+    pub(crate) fn turn(&self, load: Load) -> Outcome<Turn> {
         let pace = self.requests(load.connections, 5_000)?;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a count of requests")]
         let count = (pace.per_second * load.seconds as f64) as u64;

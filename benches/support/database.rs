@@ -15,19 +15,20 @@ use super::{Outcome, load};
 const DATA_VERSION: u32 = 1;
 
 /// A running cluster; ends with the bench.
-pub struct BenchCluster(PrivateCluster);
+pub(crate) struct BenchCluster(PrivateCluster);
 
 impl BenchCluster {
     /// Starts it.
     ///
     /// # Errors
     /// When PostgreSQL is missing or does not start; the message says what to install.
-    pub fn start() -> Outcome<Self> {
+    pub(crate) fn start() -> Outcome<Self> {
         let home = reachable_dir(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-clusters"))?;
         let data_dir = home.join(schema_digest());
         remove_outdated(&home, &data_dir);
         let settings = [
-            "shared_buffers=1GB",
+            // All databases of a bench at once.
+            "shared_buffers=3GB",
             "maintenance_work_mem=512MB",
             "max_wal_size=8GB",
             "checkpoint_timeout=1h",
@@ -41,12 +42,12 @@ impl BenchCluster {
     }
 
     /// How to connect to a database of it.
-    pub fn options(&self, database: &str) -> PgConnectOptions {
+    pub(crate) fn options(&self, database: &str) -> PgConnectOptions {
         self.0.options(database)
     }
 
     /// Folder of its Unix socket.
-    pub fn socket_dir(&self) -> &Path {
+    pub(crate) fn socket_dir(&self) -> &Path {
         self.0.socket_dir()
     }
 
@@ -54,7 +55,7 @@ impl BenchCluster {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn database(&self, area: &Area, rows: u64) -> Outcome<String> {
+    pub(crate) async fn database(&self, area: &Area, rows: u64) -> Outcome<String> {
         let name = format!("{}_{rows}", area.name);
         let mut admin = self.options("postgres").connect().await?;
         let exists: bool =
@@ -91,7 +92,7 @@ impl BenchCluster {
     ///
     /// # Errors
     /// When it cannot be opened.
-    pub async fn connect(&self, database: &str, plan_cache_mode: &str) -> Outcome<PgConnection> {
+    pub(crate) async fn connect(&self, database: &str, plan_cache_mode: &str) -> Outcome<PgConnection> {
         Ok(self.options(database).options([("plan_cache_mode", plan_cache_mode)]).connect().await?)
     }
 }

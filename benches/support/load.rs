@@ -12,9 +12,9 @@ use super::Outcome;
 use super::random::{Area, Random};
 
 /// Code of the region with 10,000 vertices.
-pub const REGION_CODE: &str = "BENCH-10000";
+pub(crate) const REGION_CODE: &str = "BENCH-10000";
 /// Its number of vertices.
-pub const REGION_VERTICES: u32 = 10_000;
+pub(crate) const REGION_VERTICES: u32 = 10_000;
 
 /// Rows of one COPY message.
 const CHUNK: u64 = 2_000;
@@ -30,7 +30,7 @@ const SECOND: [&str; 12] =
 ///
 /// # Errors
 /// When the database fails.
-pub async fn fill(connection: &mut PgConnection, area: &Area, rows: u64) -> Outcome<()> {
+pub(crate) async fn fill(connection: &mut PgConnection, area: &Area, rows: u64) -> Outcome<()> {
     run(connection, "ALTER TABLE ar.decorations DISABLE TRIGGER USER").await?;
     // Built in one go after the load, which takes a fraction of the time.
     let indexes: Vec<(String, String)> = sqlx::query_as(
@@ -138,13 +138,13 @@ fn line(text: &mut String, random: &mut Random, number: u64, place: LatLng) -> O
 }
 
 /// A star-shaped border around the area's middle, wobbling at several frequencies; never crosses itself.
-pub fn region_wkt(area: &Area) -> String {
+pub(crate) fn region_wkt(area: &Area) -> String {
     let corners: Vec<String> = region_ring(area).into_iter().map(|[lng, lat]| format!("{lng} {lat}")).collect();
     format!("MULTIPOLYGON((({})))", corners.join(","))
 }
 
 /// The corners of that border, longitude before latitude, the first again at the end.
-pub fn region_ring(area: &Area) -> Vec<[f64; 2]> {
+pub(crate) fn region_ring(area: &Area) -> Vec<[f64; 2]> {
     let middle = |(least, most): (f64, f64)| f64::midpoint(least, most);
     let half = |(least, most): (f64, f64)| (most - least) / 2.0;
     let corner = |number: u32| {

@@ -1,7 +1,7 @@
 //! Medians and what is computed from them.
 
 /// The median; of an even count, the mean of the middle two.
-pub fn median(values: &[f64]) -> f64 {
+pub(crate) fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;
@@ -14,7 +14,7 @@ pub fn median(values: &[f64]) -> f64 {
 
 /// The exponent `e` of `cost = c · rows^e`: the least-squares slope in log-log scale.
 #[expect(clippy::cast_precision_loss, reason = "row counts are small")]
-pub fn growth_exponent(costs: &[(u64, f64)]) -> f64 {
+pub(crate) fn growth_exponent(costs: &[(u64, f64)]) -> f64 {
     let points: Vec<(f64, f64)> = costs.iter().map(|(rows, cost)| ((*rows as f64).ln(), cost.ln())).collect();
     let count = points.len() as f64;
     let (mean_x, mean_y) = points.iter().fold((0.0, 0.0), |sum, point| (sum.0 + point.0 / count, sum.1 + point.1 / count));
@@ -23,7 +23,7 @@ pub fn growth_exponent(costs: &[(u64, f64)]) -> f64 {
 }
 
 /// Seconds in the unit that reads best.
-pub fn time_text(seconds: f64) -> String {
+pub(crate) fn time_text(seconds: f64) -> String {
     match seconds {
         s if s < 1e-6 => format!("{:.0} ns", s * 1e9),
         s if s < 1e-3 => format!("{:.0} µs", s * 1e6),
@@ -33,7 +33,7 @@ pub fn time_text(seconds: f64) -> String {
 }
 
 /// A count with thousands separated: `1,000,000`.
-pub fn count_text(count: u64) -> String {
+pub(crate) fn count_text(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {

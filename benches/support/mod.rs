@@ -4,23 +4,23 @@
 //! Environment: `AR_BENCH_ROWS` (default `10000,100000,1000000`) are the sizes; small ones make a quick run.
 #![allow(dead_code, reason = "each bench uses a part of it")]
 
-pub mod database;
-pub mod load;
-pub mod measure;
-pub mod questions;
-pub mod random;
-pub mod report;
-pub mod statements;
+pub(crate) mod database;
+pub(crate) mod load;
+pub(crate) mod measure;
+pub(crate) mod questions;
+pub(crate) mod random;
+pub(crate) mod report;
+pub(crate) mod statements;
 
 /// Result of a step of a bench; a failed one ends the bench with its message.
-pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+pub(crate) type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// A number from the environment, or its default.
 ///
 /// # Errors
 /// When the variable is set and is no number.
 #[expect(clippy::disallowed_methods, reason = "benches are not the service: they have no configuration of their own")]
-pub fn setting(name: &str, default: u64) -> Outcome<u64> {
+pub(crate) fn setting(name: &str, default: u64) -> Outcome<u64> {
     std::env::var(name)
         .map_or(Ok(default), |text| text.parse().map_err(|_not_a_number| format!("{name} is no whole number: {text}").into()))
 }
@@ -30,7 +30,7 @@ pub fn setting(name: &str, default: u64) -> Outcome<u64> {
 /// # Errors
 /// When `AR_BENCH_ROWS` is set and is no list of numbers.
 #[expect(clippy::disallowed_methods, reason = "benches are not the service: they have no configuration of their own")]
-pub fn sizes() -> Outcome<Vec<u64>> {
+pub(crate) fn sizes() -> Outcome<Vec<u64>> {
     let text = std::env::var("AR_BENCH_ROWS").unwrap_or_else(|_not_set| "10000,100000,1000000".to_owned());
     let sizes: Result<Vec<u64>, _> = text.split(',').map(|size| size.trim().parse()).collect();
     let mut sizes = sizes.map_err(|_not_a_number| format!("AR_BENCH_ROWS is no list such as 10000,100000: {text}"))?;

@@ -11,16 +11,16 @@ use super::random::{Area, Random, SQUARE, WIDE};
 use super::{Outcome, load, statements};
 
 /// Rows that a mean answer of the small questions has.
-pub const ANSWER_ROWS: f64 = 18.0;
+pub(crate) const ANSWER_ROWS: f64 = 18.0;
 
 /// A kind of question, asked at many places.
-pub struct Question {
+pub(crate) struct Question {
     /// Name in tables and in criterion's reports.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// Where the decorations lie.
-    pub area: Area,
+    pub(crate) area: Area,
     /// Plan mode of the service's pool that runs it.
-    pub plan_cache_mode: &'static str,
+    pub(crate) plan_cache_mode: &'static str,
     sql: String,
     arguments: fn(&mut PgArguments, Viewer) -> Result<(), BoxDynError>,
 }
@@ -40,7 +40,7 @@ const DEGREE_M: f64 = 111_195.0;
 
 impl Question {
     /// `nearby`: about 18 rows, first page of 50.
-    pub fn nearby() -> Outcome<Self> {
+    pub(crate) fn nearby() -> Outcome<Self> {
         Self::of("nearby", SQUARE, HOT, "gis.decorations_near(", |arguments, viewer| {
             arguments.add(Geog(Point::from(viewer.place)))?;
             arguments.add(viewer.radius_m)?;
@@ -52,7 +52,7 @@ impl Question {
     }
 
     /// The same by the specification's own statement.
-    pub fn specified_nearby() -> Self {
+    pub(crate) fn specified_nearby() -> Self {
         let arguments = |arguments: &mut PgArguments, viewer: Viewer| {
             arguments.add(viewer.place.lat_deg())?;
             arguments.add(viewer.place.lng_deg())?;
@@ -62,7 +62,7 @@ impl Question {
     }
 
     /// `bounds`: about 18 rows, first page of 200.
-    pub fn bounds() -> Outcome<Self> {
+    pub(crate) fn bounds() -> Outcome<Self> {
         Self::of("bounds", SQUARE, SHAPED, "gis.decorations_in_bounds(", |arguments, viewer| {
             // As large as the circle of `nearby`.
             let half_deg = viewer.radius_m * std::f64::consts::PI.sqrt() / 2.0 / DEGREE_M;
@@ -75,7 +75,7 @@ impl Question {
     }
 
     /// `bounds` of the whole world: everything matches, first page of 200.
-    pub fn world_box() -> Outcome<Self> {
+    pub(crate) fn world_box() -> Outcome<Self> {
         Self::of("world box", SQUARE, SHAPED, "gis.decorations_in_bounds(", |arguments, _| {
             whole_world(arguments)?;
             first_page(arguments)
@@ -83,7 +83,7 @@ impl Question {
     }
 
     /// `region` with a border of 10,000 vertices, first page of 200.
-    pub fn region() -> Outcome<Self> {
+    pub(crate) fn region() -> Outcome<Self> {
         Self::of("region", SQUARE, SHAPED, "gis.decorations_in_region(", |arguments, _| {
             arguments.add(load::REGION_CODE)?;
             first_page(arguments)
@@ -91,12 +91,12 @@ impl Question {
     }
 
     /// `clusters` of the whole world at resolution 3: just under 5,000 cells.
-    pub fn clusters() -> Outcome<Self> {
+    pub(crate) fn clusters() -> Outcome<Self> {
         Self::of("clusters r3", WIDE, SHAPED, "gis.decoration_clusters(", |arguments, _| clusters_of_the_world(arguments, 3))
     }
 
     /// The same at resolution 4, which is refused: more than 5,000 cells.
-    pub fn refused_clusters() -> Outcome<Self> {
+    pub(crate) fn refused_clusters() -> Outcome<Self> {
         Self::of("clusters r4, refused", WIDE, SHAPED, "gis.decoration_clusters(", |arguments, _| clusters_of_the_world(arguments, 4))
     }
 
@@ -114,7 +114,7 @@ impl Question {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn ask(&self, connection: &mut PgConnection, rows: u64, random: &mut Random) -> Outcome<Vec<sqlx::postgres::PgRow>> {
+    pub(crate) async fn ask(&self, connection: &mut PgConnection, rows: u64, random: &mut Random) -> Outcome<Vec<sqlx::postgres::PgRow>> {
         let mut arguments = PgArguments::default();
         let viewer = Viewer { place: self.area.place(random), radius_m: self.area.radius_m_for(ANSWER_ROWS, rows).round() };
         (self.arguments)(&mut arguments, viewer)?;

@@ -9,7 +9,7 @@ use sqlx::PgConnection;
 use super::Outcome;
 
 /// A table in Markdown, which also reads well on a terminal.
-pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN).set_header(header.iter().copied());
     for row in rows {
@@ -22,7 +22,7 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn machine(connection: &mut PgConnection) -> Outcome<String> {
+pub(crate) async fn machine(connection: &mut PgConnection) -> Outcome<String> {
     let (postgres, postgis): (String, String) =
         sqlx::query_as("SELECT current_setting('server_version'), postgis_lib_version()").fetch_one(connection).await?;
     let line = |file: &str, name: &str| {
@@ -44,7 +44,7 @@ pub async fn machine(connection: &mut PgConnection) -> Outcome<String> {
 ///
 /// # Errors
 /// When the file cannot be read or written.
-pub fn write_section(title: &str, body: &str) -> Outcome<()> {
+pub(crate) fn write_section(title: &str, body: &str) -> Outcome<()> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/RESULTS.md");
     let old = if path.exists() {
         std::fs::read_to_string(&path)?

@@ -16,7 +16,7 @@ struct Checked {
 ///
 /// # Errors
 /// When there is none, or more than one.
-pub fn calling(function: &str) -> Outcome<String> {
+pub(crate) fn calling(function: &str) -> Outcome<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".sqlx"))? {
         let checked: Checked = serde_json::from_slice(&std::fs::read(entry?.path())?)?;
@@ -31,11 +31,11 @@ pub fn calling(function: &str) -> Outcome<String> {
 }
 
 /// The specification's `GetNearbyDecorations`, on the specification's table: latitude and longitude in
-/// degrees, radius in kilometres. Its `acos` is left as it is: none of our questions is so close to a row
-/// that rounding takes it past 1.
-pub const SPECIFIED_NEARBY: &str = "SELECT * FROM spec.ar_decorations
+/// degrees, radius in kilometres. Word for word but for `LEAST(1, …)`: without it, rounding takes the sum
+/// past 1 for a row close to the viewer, and the statement fails with "input is out of range".
+pub(crate) const SPECIFIED_NEARBY: &str = "SELECT * FROM spec.ar_decorations
 WHERE is_active = true
-  AND (6371 * acos(cos(radians($1)) * cos(radians(lat)) *
+  AND (6371 * acos(LEAST(1, cos(radians($1)) * cos(radians(lat)) *
       cos(radians(lng) - radians($2)) + sin(radians($1)) *
-      sin(radians(lat)))) <= $3
+      sin(radians(lat))))) <= $3
 ORDER BY created_at DESC";
