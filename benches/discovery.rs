@@ -58,7 +58,14 @@ fn main() -> Outcome<()> {
 
 async fn prepare(cluster: &BenchCluster, sizes: &[u64]) -> Outcome<Vec<Subject>> {
     let largest = sizes.last().copied().ok_or("AR_BENCH_ROWS is empty")?;
-    let growing = [Question::nearby()?, Question::specified_nearby(), Question::bounds()?, Question::world_box()?, Question::region()?];
+    let growing = [
+        Question::nearby()?,
+        Question::specified_nearby(),
+        Question::nearby_by_cell()?,
+        Question::bounds()?,
+        Question::world_box()?,
+        Question::region()?,
+    ];
     let large_only = [Question::clusters()?, Question::refused_clusters()?];
     let mut subjects = Vec::new();
     for (question, sizes) in growing

@@ -43,6 +43,10 @@ pub(crate) async fn fill(connection: &mut PgConnection, area: &Area, rows: u64) 
         run(connection, &format!("DROP INDEX {name}")).await?;
     }
     copy(connection, area, rows).await?;
+    if area.by_cell {
+        run(connection, "CREATE INDEX by_cell ON ar.decorations (h3_r9); CLUSTER ar.decorations USING by_cell; DROP INDEX ar.by_cell")
+            .await?;
+    }
     for (_, definition) in &indexes {
         run(connection, definition).await?;
     }
@@ -57,7 +61,9 @@ pub(crate) async fn fill(connection: &mut PgConnection, area: &Area, rows: u64) 
     )
     .await?;
     while sqlx::query_scalar::<_, i64>("SELECT ar.fold_decoration_counts()").fetch_one(&mut *connection).await? > 0 {}
-    run(connection, SPECIFIED_TABLE).await?;
+    if !area.by_cell {
+        run(connection, SPECIFIED_TABLE).await?;
+    }
     let region = format!(
         "INSERT INTO ar.regions (code, name, kind, border) VALUES ('{REGION_CODE}', 'Bench', 'custom', 'SRID=4326;{}')",
         region_wkt(area)

@@ -7,7 +7,7 @@ use sqlx::postgres::PgArguments;
 use sqlx::{Arguments as _, AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
-use super::random::{Area, Random, SQUARE, WIDE};
+use super::random::{Area, Random, SQUARE, SQUARE_BY_CELL, WIDE};
 use super::{Outcome, load, statements};
 
 /// Rows that a mean answer of the small questions has.
@@ -39,9 +39,18 @@ const SHAPED: &str = "force_custom_plan";
 const DEGREE_M: f64 = 111_195.0;
 
 impl Question {
-    /// `nearby`: about 18 rows, first page of 50.
+    /// `nearby`: about 18 rows, first page of 50; rows in random order.
     pub(crate) fn nearby() -> Outcome<Self> {
-        Self::of("nearby", SQUARE, HOT, "gis.decorations_near(", |arguments, viewer| {
+        Self::nearby_in("nearby", SQUARE)
+    }
+
+    /// The same where the table is in the order of cells.
+    pub(crate) fn nearby_by_cell() -> Outcome<Self> {
+        Self::nearby_in("nearby, table by cell", SQUARE_BY_CELL)
+    }
+
+    fn nearby_in(name: &'static str, area: Area) -> Outcome<Self> {
+        Self::of(name, area, HOT, "gis.decorations_near(", |arguments, viewer| {
             arguments.add(Geog(Point::from(viewer.place)))?;
             arguments.add(viewer.radius_m)?;
             no_filters(arguments)?;

@@ -46,14 +46,19 @@ pub(crate) struct Area {
     pub(crate) lat_deg: (f64, f64),
     /// Western and eastern edge in degrees.
     pub(crate) lng_deg: (f64, f64),
+    /// Whether rows lie in the order of their cells, as after `CLUSTER`, or in that of a random import.
+    pub(crate) by_cell: bool,
 }
 
 /// A million square kilometres: the same area at every size, so that only density grows. It begins at 0°, 0°
 /// because redis-benchmark can make random numbers from zero only.
-pub(crate) const SQUARE: Area = Area { name: "square", lat_deg: (0.0, 10.0), lng_deg: (0.0, 10.0) };
+pub(crate) const SQUARE: Area = Area { name: "square", lat_deg: (0.0, 10.0), lng_deg: (0.0, 10.0), by_cell: false };
+
+/// The same with neighbours beside each other in the table: what that is worth.
+pub(crate) const SQUARE_BY_CELL: Area = Area { name: "square_by_cell", by_cell: true, ..SQUARE };
 
 /// As much of the Earth as just stays under the 5,000 r3 cells that an answer of clusters may have.
-pub(crate) const WIDE: Area = Area { name: "wide", lat_deg: (0.0, 60.0), lng_deg: (-20.0, 70.0) };
+pub(crate) const WIDE: Area = Area { name: "wide", lat_deg: (0.0, 60.0), lng_deg: (-20.0, 70.0), by_cell: false };
 
 /// Radius in km whose square, times the solid angle, gives areas on the sphere.
 const EARTH_RADIUS_KM: f64 = 6371.0088;
