@@ -104,7 +104,9 @@ fn schema_digest() -> String {
     for migration in MIGRATOR.iter() {
         context.update(&migration.checksum);
     }
-    context.finish().as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    let digest = context.finish();
+    let first = digest.as_ref().first_chunk::<8>().expect("SHA-256 has 32 bytes");
+    format!("{:016x}", u64::from_be_bytes(*first))
 }
 
 /// Removes the data of other migrations, unless a server runs on it. Best effort.
