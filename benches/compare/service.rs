@@ -1,0 +1,61 @@
+//! The service under load: the program itself, `ar-supervisor serve`, on the bench's database, with its
+//! defaults but for the number of connections.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use crate::support::Outcome;
+use crate::support::database::BenchCluster;
+
+/// The running service; ends with the bench, however that ends.
+pub(crate) struct Service {
+    /// A shell around it, which stops it when its input ends.
+    watcher: Child,
+    url: String,
+}
+
+impl Service {
+    /// Starts it with as many connections for `nearby` as asked for.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub(crate) fn start(cluster: &BenchCluster, database: &str, connections: u64) -> Outcome<Self> {
+        let mut watcher = Command::new("/bin/sh");
+        watcher.args(["-c", r#"trap '' INT; "$0" serve --no-migrate </dev/null & cat >/dev/null; kill $!; wait $!"#]);
+        watcher.arg(env!("CARGO_BIN_EXE_ar-supervisor"));
+        watcher.env_remove("DATABASE_URL").env_remove("DATABASE_READ_URL").env("DB_USER", "ar_supervisor");
+        watcher.env("DB_HOST", cluster.socket_dir()).env("DB_NAME", database);
+        // A third each goes to boxes and to writes; the rest is for hot reads.
+        watcher.env("DATABASE_MAX_CONNECTIONS", (3 * connections - 2).to_string());
+        watcher.env("SERVER_HOST", "127.0.0.1").env("SERVER_PORT", "0").env("METRICS_PORT", "0").env("RATE_LIMIT", "off");
+        watcher.env("JWT_SECRET", "Only-for-Measuring-on-Loopback-0123456789").env("LOG_FORMAT", "json").env("LOG_LEVEL", "info");
+        let mut watcher = watcher.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+        let mut log = BufReader::new(watcher.stderr.take().ok_or("the service has no log")?).lines();
+        let mut seen = String::new();
+        let address = loop {
+            let Some(line) = log.next() else { return Err(format!("the service did not start: {seen}").into()) };
+            let line = line?;
+            if let Some((_, address)) = line.split_once("listening on ") {
+                break address.split('"').next().unwrap_or_default().to_owned();
+            }
+            seen.push_str(&line);
+        };
+        // What else it has to say is for whoever watches.
+        std::thread::spawn(move || log.map_while(Result::ok).for_each(|line| eprintln!("service: {line}")));
+        Ok(Self { watcher, url: format!("http://{address}") })
+    }
+
+    /// Address of its root.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        drop(self.watcher.stdin.take());
+        if let Err(error) = self.watcher.wait() {
+            eprintln!("waiting for the service: {error}");
+        }
+    }
+}
