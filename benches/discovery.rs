@@ -67,7 +67,7 @@ async fn prepare(cluster: &BenchCluster, sizes: &[u64]) -> Outcome<Vec<Subject>>
         Question::region()?,
     ];
     let large_only = [Question::clusters()?, Question::refused_clusters()?];
-    let mut subjects = Vec::new();
+    let (mut subjects, mut names) = (Vec::new(), Vec::new());
     for (question, sizes) in growing
         .into_iter()
         .map(|question| (question, sizes))
@@ -77,8 +77,13 @@ async fn prepare(cluster: &BenchCluster, sizes: &[u64]) -> Outcome<Vec<Subject>>
         for &rows in sizes {
             let name = cluster.database(&question.area, rows).await?;
             databases.push((rows, cluster.connect(&name, question.plan_cache_mode).await?));
+            names.push(name);
         }
         subjects.push(Subject { question, databases });
+    }
+    // Loading one may have driven another out of memory.
+    for name in &names {
+        cluster.warm(name).await?;
     }
     Ok(subjects)
 }

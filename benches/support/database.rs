@@ -28,7 +28,7 @@ impl BenchCluster {
         remove_outdated(&home, &data_dir);
         let settings = [
             // All databases of a bench at once.
-            "shared_buffers=3GB",
+            "shared_buffers=5GB",
             "maintenance_work_mem=512MB",
             "max_wal_size=8GB",
             "checkpoint_timeout=1h",
@@ -77,7 +77,10 @@ impl BenchCluster {
     }
 
     /// Reads what will be measured into memory, and does what would otherwise happen in the background.
-    async fn warm(&self, name: &str) -> Outcome<()> {
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(crate) async fn warm(&self, name: &str) -> Outcome<()> {
         let mut connection = self.options(name).connect().await?;
         sqlx::raw_sql("CREATE EXTENSION IF NOT EXISTS pg_prewarm").execute(&mut connection).await?;
         let sql = "SELECT sum(pg_prewarm(indexrelid)) + sum(pg_prewarm(indrelid)) FILTER (WHERE indisprimary)
