@@ -25,6 +25,8 @@
 \ir functions/decorations_in_bounds.sql
 \ir functions/decoration_clusters.sql
 \ir functions/decorations_in_region.sql
+\ir functions/decorations_in_region_window.sql
+\ir functions/region_estimate.sql
 \ir functions/decorations_in_edge_region.sql
 \ir functions/regions_named.sql
 \ir functions/edges_in_reach.sql

@@ -2,7 +2,7 @@
 //! filter, order and limit.
 
 use geo_types::Point;
-use sqlx::PgExecutor;
+use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
 use super::model::{AssetType, Decoration, H3, NearbyDecoration};
@@ -111,14 +111,28 @@ pub(super) async fn in_bounds(
     .await
 }
 
+/// A region that seems to hold this many decorations is paged in the order of the key: gathering all that is
+/// inside, to sort it for one page, would take longer than a person waits.
+const LARGE_REGION_ROWS: i64 = 20_000;
+/// Rows that a page of a large region looks at before it gives up and gathers after all: with ids that follow
+/// the place, as one country's import gives them, a region may begin far down the key.
+const WINDOW_ROWS: i64 = 10_000;
+
 /// Decorations inside a region, by id, after the given one.
 pub(super) async fn in_region(
-    executor: impl PgExecutor<'_>,
+    connection: &mut PgConnection,
     code: &str,
     filters: &Filters,
     after: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<Decoration>, sqlx::Error> {
+    let estimate = sqlx::query_scalar!(r#"SELECT gis.region_estimate($1) AS "rows!""#, code).fetch_one(&mut *connection).await?;
+    if estimate >= LARGE_REGION_ROWS {
+        let page = in_region_window(connection, code, filters, after, limit).await?;
+        if i64::try_from(page.len()) == Ok(limit) {
+            return Ok(page);
+        }
+    }
     select_decorations!(
         "",
         "gis.decorations_in_region($1)
@@ -127,7 +141,27 @@ pub(super) async fn in_region(
         code, filters.category.as_deref() as _, filters.asset_type.map(AssetType::as_str) as _, after, limit;
         row => |decoration| decoration
     )
-    .fetch_all(executor)
+    .fetch_all(connection)
+    .await
+}
+
+/// The same, but only those among the next rows of the key: a full page of them is the right page.
+async fn in_region_window(
+    connection: &mut PgConnection,
+    code: &str,
+    filters: &Filters,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<Decoration>, sqlx::Error> {
+    select_decorations!(
+        "",
+        "gis.decorations_in_region_window($1, $4, $6)
+         WHERE ($2::varchar IS NULL OR category = $2) AND ($3::varchar IS NULL OR asset_type = $3)
+         ORDER BY id LIMIT $5",
+        code, filters.category.as_deref() as _, filters.asset_type.map(AssetType::as_str) as _, after, limit, WINDOW_ROWS;
+        row => |decoration| decoration
+    )
+    .fetch_all(connection)
     .await
 }
 

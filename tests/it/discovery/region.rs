@@ -184,3 +184,31 @@ async fn a_border_that_is_no_polygon_is_refused() {
     assert!(beyond.try_insert().await.is_err());
     assert!(t.new_region("X", "Empty").boxes(&[]).try_insert().await.is_err());
 }
+
+#[tokio::test]
+async fn pages_of_a_large_region_are_the_same_whichever_way_they_are_found() {
+    let t = TestServer::start().await;
+    t.new_region("HALF", "Half").kind(Kind::Custom).polygon(&[(0.0, 0.0), (20.0, 0.0), (20.0, 40.0), (0.0, 40.0)]).insert().await;
+    // More than are gathered at once; every second one inside, and the others before and after it on the globe.
+    let places: Vec<_> = (0..45_000_u32).map(|i| position(f64::from(i % 400) / 10.0, f64::from(i / 400) * 0.178)).collect();
+    for piece in places.chunks(15_000) {
+        t.decoration("").insert_at_each(piece).await;
+    }
+    t.fold_counts().await;
+    let estimate: i64 = sqlx::query_scalar("SELECT gis.region_estimate('HALF')").fetch_one(&t.sql).await.expect("estimates");
+    assert!(estimate > 20_000, "{estimate}: large enough to be paged in the order of the key");
+    let gathered: Vec<uuid::Uuid> =
+        sqlx::query_scalar("SELECT id FROM gis.decorations_in_region('HALF') ORDER BY id").fetch_all(&t.sql).await.expect("gathers");
+    assert!(gathered.len() > 20_000 && gathered.len() < 50_000, "{}", gathered.len());
+    let paged: Vec<String> =
+        t.all_pages("/api/v1/decorations/region?region=half&limit=1000").await.iter().flat_map(|page| page.texts("id")).collect();
+    assert_eq!(paged, gathered.iter().map(ToString::to_string).collect::<Vec<_>>());
+    // So rare in the window that the gathering must find them.
+    sqlx::query("UPDATE ar.decorations SET category = 'rare' WHERE id = ANY($1)")
+        .bind([gathered[0], gathered[gathered.len() - 1]])
+        .execute(&t.sql)
+        .await
+        .expect("updates");
+    let rare = t.get("/api/v1/decorations/region?region=half&limit=2&category=rare").await.ok();
+    assert_eq!(rare.texts("id"), [gathered[0].to_string(), gathered[gathered.len() - 1].to_string()]);
+}
