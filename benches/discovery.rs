@@ -65,6 +65,7 @@ async fn prepare(cluster: &BenchCluster, sizes: &[u64]) -> Outcome<Vec<Subject>>
         Question::bounds()?,
         Question::world_box()?,
         Question::region()?,
+        Question::region_gathered()?,
     ];
     let large_only = [Question::clusters()?, Question::refused_clusters()?];
     let (mut subjects, mut names) = (Vec::new(), Vec::new());

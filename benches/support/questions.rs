@@ -32,6 +32,9 @@ struct Viewer {
     radius_m: f64,
 }
 
+/// As in `decorations/store.rs`.
+const WINDOW_ROWS: i64 = 10_000;
+
 const HOT: &str = "force_generic_plan";
 const SHAPED: &str = "force_custom_plan";
 
@@ -91,9 +94,18 @@ impl Question {
         })
     }
 
-    /// `region` with a border of 10,000 vertices, first page of 200.
+    /// `region` with a border of 10,000 vertices, first page of 200: as a large region is read.
     pub(crate) fn region() -> Outcome<Self> {
-        Self::of("region", SQUARE, SHAPED, "gis.decorations_in_region(", |arguments, _| {
+        Self::of("region", SQUARE, SHAPED, "gis.decorations_in_region_window(", |arguments, _| {
+            arguments.add(load::REGION_CODE)?;
+            first_page(arguments)?;
+            arguments.add(WINDOW_ROWS)
+        })
+    }
+
+    /// The same as a small region is read: all of it gathered and sorted.
+    pub(crate) fn region_gathered() -> Outcome<Self> {
+        Self::of("region, gathered", SQUARE, SHAPED, "gis.decorations_in_region(", |arguments, _| {
             arguments.add(load::REGION_CODE)?;
             first_page(arguments)
         })
