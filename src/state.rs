@@ -1,5 +1,6 @@
 //! What every handler can reach.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
@@ -11,9 +12,12 @@ use crate::lifecycle::Lifecycle;
 /// Requests under way at once, beyond which new ones are shed.
 const MAX_IN_FLIGHT: usize = 1024;
 
-/// Shared by all requests; cheap to clone. Nothing in it could not be rebuilt by another instance.
+/// Shared by all requests. One count to clone it, because axum does so several times a request.
 #[derive(Clone)]
-pub struct AppState {
+pub struct AppState(Arc<Shared>);
+
+/// Nothing in it could not be rebuilt by another instance.
+pub struct Shared {
     /// Connections to the database.
     pub db: Db,
     /// Seals cursors.
@@ -21,13 +25,21 @@ pub struct AppState {
     /// Whether we are starting, serving or stopping.
     pub lifecycle: Lifecycle,
     /// Places for requests under way.
-    pub(crate) in_flight: Arc<Semaphore>,
+    pub(crate) in_flight: Semaphore,
 }
 
 impl AppState {
     /// The state of a service on a database, with the key that seals its cursors.
     #[must_use]
     pub fn new(db: Db, cursor_key: CursorKey, lifecycle: Lifecycle) -> Self {
-        Self { db, cursor_key, lifecycle, in_flight: Arc::new(Semaphore::new(MAX_IN_FLIGHT)) }
+        Self(Arc::new(Shared { db, cursor_key, lifecycle, in_flight: Semaphore::new(MAX_IN_FLIGHT) }))
+    }
+}
+
+impl Deref for AppState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
     }
 }

@@ -142,7 +142,7 @@ pub(crate) fn geo_json<T: Serialize>(value: &T) -> Result<Response, ApiError> {
 /// 500 when it cannot be written as JSON, which would be a bug.
 pub(crate) fn json<T: Serialize>(media_type: &'static str, value: &T) -> Result<Response, ApiError> {
     // Most answers have some tens of rows; a buffer that starts small would be copied again and again.
-    let mut body = Vec::with_capacity(16 * 1024);
+    let mut body = Vec::with_capacity(32 * 1024);
     serde_json::to_writer(&mut body, value).map_err(|error| {
         tracing::error!(%error, "writing JSON");
         ApiError::internal()
