@@ -41,8 +41,7 @@ pub(super) enum Raw {
 pub(super) struct Fields(pub(super) Vec<(String, Raw)>);
 
 /// Fields that we answer but decide ourselves: accepted and ignored, so that get, edit, put works.
-const READ_ONLY: [&str; 8] =
-    ["version", "h3", "created_by", "created_at", "updated_at", "deleted_at", "distance_meters", "bearing_degrees"];
+const READ_ONLY: [&str; 5] = ["version", "h3", "created_by", "created_at", "updated_at"];
 
 /// What a reading gives: the id if there was one, the content, and the names nobody knows.
 pub(super) struct Reading {
