@@ -21,6 +21,7 @@
 \ir views/coverage.sql
 \ir views/coverage_cells.sql
 \ir views/device_density_cells.sql
+\ir views/audit.sql
 \ir functions/decorations_near.sql
 \ir functions/decorations_in_bounds.sql
 \ir functions/decoration_clusters.sql
@@ -30,4 +31,5 @@
 \ir functions/decorations_in_edge_region.sql
 \ir functions/regions_named.sql
 \ir functions/edges_in_reach.sql
+\ir functions/edges_holding.sql
 \ir roles.sql

@@ -2,11 +2,17 @@
 //! of its value and an example.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::time::Duration;
 
+use axum::http::HeaderValue;
+use ipnet::IpNet;
 use secrecy::SecretString;
 use sqlx::postgres::PgConnectOptions;
 use tracing_subscriber::EnvFilter;
 use url::Url;
+
+use crate::http::RateLimits;
 
 /// Where variables come from: the process environment, or a list in tests.
 pub struct Environment(Box<dyn Fn(&str) -> Option<String>>);
@@ -22,15 +28,60 @@ pub struct DatabaseConfig {
     pub max_connections: u32,
 }
 
-/// Where and how to listen.
+/// Where and how to listen, and whom to let in.
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
     /// Address.
     pub host: IpAddr,
     /// Port of the API; 0 takes a free one.
     pub port: u16,
-    /// The service's secret, from which keys are derived.
-    pub jwt_secret: SecretString,
+    /// Secrets and lifetimes.
+    pub tokens: TokenConfig,
+    /// What is asked of a request before it is looked at.
+    pub http: HttpConfig,
+    /// Rules for content.
+    pub content: ContentConfig,
+}
+
+/// The service's secret, from which keys are derived, and what is said in tokens.
+#[derive(Clone, Debug)]
+pub struct TokenConfig {
+    /// Signs and seals.
+    pub secret: SecretString,
+    /// Tokens made with this one are good too: the old secret after a change, or the next one before it.
+    pub previous_secret: Option<SecretString>,
+    /// `iss` of access tokens.
+    pub issuer: String,
+    /// `aud` of access tokens.
+    pub audience: String,
+    /// Life of an access token.
+    pub access_ttl: Duration,
+    /// Life of a refresh token, and of a session that is not used.
+    pub refresh_ttl: Duration,
+}
+
+/// What is asked of a request before it is looked at.
+#[derive(Clone, Debug, Default)]
+pub struct HttpConfig {
+    /// Origins whose pages may use the API.
+    pub allowed_origins: Vec<HeaderValue>,
+    /// Networks whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Whether plain HTTP is redirected, and refused where secrets are in play.
+    pub require_https: bool,
+    /// Certificate and key, when we speak TLS ourselves.
+    pub tls: Option<TlsFiles>,
+    /// Requests a caller may make.
+    pub rate_limits: RateLimits,
+}
+
+/// Where certificate and key lie, both PEM.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    /// The certificate and its chain.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 /// What is written to the log, and how.
@@ -51,7 +102,7 @@ pub enum LogFormat {
     Pretty,
 }
 
-/// Rules for what is imported.
+/// Rules for decorations.
 #[derive(Clone, Debug, Default)]
 pub struct ContentConfig {
     /// Base under which asset URLs must lie, when set.
@@ -111,30 +162,29 @@ impl Environment {
         reader.finish(DatabaseConfig { primary: primary.unwrap_or(parts), replica, max_connections })
     }
 
-    /// `SERVER_HOST`, `SERVER_PORT`, `JWT_SECRET`.
+    /// Everything of the service but the database and the log.
     ///
     /// # Errors
-    /// When one of them cannot be read, or the secret is missing, short or well known.
+    /// When a variable cannot be read, or the secret is missing, short or well known.
     pub fn server(&self) -> Result<ServerConfig, ConfigError> {
         let mut reader = Reader::new(self);
-        let (host, port) = reader.address(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        let secret_form = ("at least 32 bytes that nobody else knows", "the output of `openssl rand -base64 48`");
-        let jwt_secret = reader.read("JWT_SECRET", secret_form, |text| is_secret(text).then(|| SecretString::from(text.to_owned())));
-        if jwt_secret.is_none() && reader.faults.is_empty() {
-            reader.fault("JWT_SECRET", "is not set", secret_form);
+        let faults = reader.faults.len();
+        let secret = reader.secret("JWT_SECRET");
+        if secret.is_none() && reader.faults.len() == faults {
+            reader.fault("JWT_SECRET", "is not set", SECRET_FORM);
         }
-        let config = ServerConfig { host, port, jwt_secret: jwt_secret.unwrap_or_default() };
+        let config = reader.server(IpAddr::V4(Ipv4Addr::UNSPECIFIED), secret.unwrap_or_default(), RateLimits::default());
         reader.finish(config)
     }
 
-    /// `SERVER_HOST` (here 127.0.0.1 unless set) and `SERVER_PORT`, with a secret that the caller keeps.
+    /// The same for `dev`: 127.0.0.1 and no rate limits unless set, and a secret that the caller keeps.
     ///
     /// # Errors
-    /// When one of them cannot be read.
-    pub fn dev_server(&self, jwt_secret: SecretString) -> Result<ServerConfig, ConfigError> {
+    /// When a variable cannot be read.
+    pub fn dev_server(&self, secret: SecretString) -> Result<ServerConfig, ConfigError> {
         let mut reader = Reader::new(self);
-        let (host, port) = reader.address(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        reader.finish(ServerConfig { host, port, jwt_secret })
+        let config = reader.server(IpAddr::V4(Ipv4Addr::LOCALHOST), secret, RateLimits::off());
+        reader.finish(config)
     }
 
     /// `CDN_BASE_URL`.
@@ -143,10 +193,8 @@ impl Environment {
     /// When it cannot be read.
     pub fn content(&self) -> Result<ContentConfig, ConfigError> {
         let mut reader = Reader::new(self);
-        let cdn_base_url = reader.read("CDN_BASE_URL", ("an https URL", "https://cdn.example.com/ar-assets"), |text| {
-            Url::parse(text).ok().filter(|url| url.scheme() == "https" && url.host().is_some() && url.query().is_none())
-        });
-        reader.finish(ContentConfig { cdn_base_url })
+        let config = reader.content();
+        reader.finish(config)
     }
 
     /// `LOG_LEVEL` and `LOG_FORMAT`; `format` is the default form.
@@ -175,6 +223,22 @@ impl Environment {
     pub fn folder(&self, name: &str) -> Option<std::path::PathBuf> {
         (self.0)(name).filter(|value| !value.is_empty()).map(Into::into)
     }
+}
+
+/// Form and example of a secret.
+const SECRET_FORM: (&str, &str) = ("at least 32 bytes that nobody else knows", "the output of `openssl rand -base64 48`");
+
+/// An origin as browsers write it: scheme, host and port, nothing after.
+fn origin(text: &str) -> Option<HeaderValue> {
+    let url = Url::parse(text.trim()).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+    let origin = url.origin().ascii_serialization();
+    (text.trim().trim_end_matches('/').eq_ignore_ascii_case(&origin)).then(|| HeaderValue::from_str(&origin).ok())?
+}
+
+/// A network, or a single address.
+fn network(text: &str) -> Option<IpNet> {
+    let text = text.trim();
+    text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
 }
 
 fn is_secret(text: &str) -> bool {
@@ -213,10 +277,72 @@ impl<'a> Reader<'a> {
         self.faults.push(format!("  {name} {what}: it takes {form}, for example: {example}"));
     }
 
-    fn address(&mut self, default: IpAddr) -> (IpAddr, u16) {
-        let host = self.read("SERVER_HOST", ("an IP address", "0.0.0.0"), |text| text.parse().ok()).unwrap_or(default);
-        let port = self.read("SERVER_PORT", ("a port, 0 to 65535", "8080"), |text| text.parse().ok()).unwrap_or(8080);
-        (host, port)
+    fn server(&mut self, host: IpAddr, secret: SecretString, rate_limits: RateLimits) -> ServerConfig {
+        ServerConfig {
+            host: self.read("SERVER_HOST", ("an IP address", "0.0.0.0"), |text| text.parse().ok()).unwrap_or(host),
+            port: self.read("SERVER_PORT", ("a port, 0 to 65535", "8080"), |text| text.parse().ok()).unwrap_or(8080),
+            tokens: self.tokens(secret),
+            http: self.http(rate_limits),
+            content: self.content(),
+        }
+    }
+
+    fn tokens(&mut self, secret: SecretString) -> TokenConfig {
+        let seconds = |least: u64, most: u64| {
+            move |text: &str| {
+                let duration = humantime::parse_duration(text).ok()?;
+                (least..=most).contains(&duration.as_secs()).then_some(duration)
+            }
+        };
+        TokenConfig {
+            secret,
+            previous_secret: self.secret("JWT_SECRET_PREVIOUS"),
+            issuer: self.text("JWT_ISSUER").unwrap_or_else(|| "ar-supervisor".to_owned()),
+            audience: self.text("JWT_AUDIENCE").unwrap_or_else(|| "ar-supervisor".to_owned()),
+            access_ttl: self
+                .read("JWT_EXPIRY", ("a duration of 60s to 24h", "15m"), seconds(60, 86_400))
+                .unwrap_or(Duration::from_secs(15 * 60)),
+            refresh_ttl: self
+                .read("REFRESH_TOKEN_EXPIRY", ("a duration of 10m to 365d", "168h"), seconds(600, 365 * 86_400))
+                .unwrap_or(Duration::from_secs(168 * 3600)),
+        }
+    }
+
+    fn http(&mut self, rate_limits: RateLimits) -> HttpConfig {
+        let origins = ("origins, comma-separated", "https://admin.example.com,https://app.example.com");
+        let allowed_origins = self.read("ALLOWED_ORIGINS", origins, |text| text.split(',').map(origin).collect::<Option<Vec<_>>>());
+        let networks = ("networks or addresses, comma-separated", "10.0.0.0/8,192.0.2.7");
+        let trusted_proxies = self.read("TRUSTED_PROXIES", networks, |text| text.split(',').map(network).collect::<Option<Vec<_>>>());
+        let require_https = self.read("REQUIRE_HTTPS", ("true or false", "true"), |text| text.parse().ok());
+        let limits = ("off, or requests per s, m or h by class", "public=50/s,auth=10/m,user=20/s,admin=50/s,edge=100/s");
+        let rate_limits = self.read("RATE_LIMIT", limits, RateLimits::from_text).unwrap_or(rate_limits);
+        let tls = match (self.text("TLS_CERT_FILE"), self.text("TLS_KEY_FILE")) {
+            (Some(certificate), Some(key)) => Some(TlsFiles { certificate: certificate.into(), key: key.into() }),
+            (None, None) => None,
+            (certificate, _) => {
+                let missing = if certificate.is_none() { "TLS_CERT_FILE" } else { "TLS_KEY_FILE" };
+                self.fault(missing, "is not set, though its counterpart is", ("the path of a PEM file", "/etc/ar-supervisor/tls.pem"));
+                None
+            }
+        };
+        HttpConfig {
+            allowed_origins: allowed_origins.unwrap_or_default(),
+            trusted_proxies: trusted_proxies.unwrap_or_default(),
+            require_https: require_https.unwrap_or(false),
+            tls,
+            rate_limits,
+        }
+    }
+
+    fn content(&mut self) -> ContentConfig {
+        let cdn_base_url = self.read("CDN_BASE_URL", ("an https URL", "https://cdn.example.com/ar-assets"), |text| {
+            Url::parse(text).ok().filter(|url| url.scheme() == "https" && url.host().is_some() && url.query().is_none())
+        });
+        ContentConfig { cdn_base_url }
+    }
+
+    fn secret(&mut self, name: &str) -> Option<SecretString> {
+        self.read(name, SECRET_FORM, |text| is_secret(text).then(|| SecretString::from(text.to_owned())))
     }
 
     fn finish<T>(self, value: T) -> Result<T, ConfigError> {

@@ -1,4 +1,6 @@
 //! **ar-supervisor**: the supervisor server of a distributed augmented-reality system, on PostGIS.
+pub mod accounts;
+pub mod audit;
 pub mod commands;
 pub mod config;
 pub mod db;
@@ -8,6 +10,7 @@ pub mod edges;
 pub mod geo;
 pub mod http;
 pub mod input;
+mod keys;
 pub mod lifecycle;
 pub mod regions;
 pub mod state;

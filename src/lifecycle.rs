@@ -6,8 +6,10 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 /// Owner of every background task; cheap to clone.
 #[derive(Clone, Default)]
@@ -49,6 +51,11 @@ impl Lifecycle {
     /// Runs a background task, which ends by itself once [`Self::stopping`] is cancelled.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(task);
+    }
+
+    /// Runs work whose outcome somebody may wait for, and which ends by itself soon.
+    pub(crate) fn spawn_answering<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+        self.tasks.spawn(work.in_current_span())
     }
 
     /// Waits until every background task has ended.

@@ -5,12 +5,17 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use crate::accounts::Accounts;
+use crate::config::{ContentConfig, HttpConfig, ServerConfig};
 use crate::db::Db;
-use crate::http::CursorKey;
+use crate::http::{ApiError, CursorKey, Throttle};
 use crate::lifecycle::Lifecycle;
 
 /// Requests under way at once, beyond which new ones are shed.
 const MAX_IN_FLIGHT: usize = 1024;
+
+/// Imports under way at once: each has a thread, and a connection now and then.
+const MAX_IMPORTS: usize = 4;
 
 /// Shared by all requests. One count to clone it, because axum does so several times a request.
 #[derive(Clone)]
@@ -22,17 +27,51 @@ pub struct Shared {
     pub db: Db,
     /// Seals cursors.
     pub cursor_key: CursorKey,
+    /// Who is signed in, and how to sign in.
+    pub accounts: Accounts,
+    /// What callers may still ask.
+    pub throttle: Throttle,
+    /// What is asked of a request before it is looked at.
+    pub http: HttpConfig,
+    /// Rules for decorations.
+    pub content: ContentConfig,
     /// Whether we are starting, serving or stopping.
     pub lifecycle: Lifecycle,
     /// Places for requests under way.
     pub(crate) in_flight: Semaphore,
+    /// Places for imports under way.
+    pub(crate) imports: Semaphore,
 }
 
 impl AppState {
-    /// The state of a service on a database, with the key that seals its cursors.
+    /// The state of a service on a database.
     #[must_use]
-    pub fn new(db: Db, cursor_key: CursorKey, lifecycle: Lifecycle) -> Self {
-        Self(Arc::new(Shared { db, cursor_key, lifecycle, in_flight: Semaphore::new(MAX_IN_FLIGHT) }))
+    pub fn new(db: Db, config: &ServerConfig, lifecycle: Lifecycle) -> Self {
+        Self(Arc::new(Shared {
+            db,
+            cursor_key: CursorKey::derive(&config.tokens.secret),
+            accounts: Accounts::new(&config.tokens),
+            throttle: Throttle::new(config.http.rate_limits),
+            http: config.http.clone(),
+            content: config.content.clone(),
+            lifecycle,
+            in_flight: Semaphore::new(MAX_IN_FLIGHT),
+            imports: Semaphore::new(MAX_IMPORTS),
+        }))
+    }
+
+    /// Does what must not be left half done: it goes on when the client leaves, and a stop waits for it.
+    ///
+    /// # Errors
+    /// 500 when the work panicked.
+    pub(crate) async fn finish<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, ApiError>> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        self.lifecycle.spawn_answering(work).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "work that was to be finished broke off");
+            Err(ApiError::internal())
+        })
     }
 }
 

@@ -7,22 +7,26 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use indicatif::{ProgressBar, ProgressStyle};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use sqlx::{ConnectOptions, Connection};
 
 use super::{Outcome, serve};
+use crate::accounts::{self, CreateAdminError};
 use crate::config::{DatabaseConfig, Environment};
 use crate::db::{self, ClusterSettings, Db, PrivateCluster};
 use crate::demo::{self, Size};
+use crate::keys;
 
+/// E-mail of the admin that is there from the start.
+const ADMIN: &str = "admin@example.org";
 /// Name of the database in the private cluster.
 const DATABASE: &str = "ar_supervisor";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Folder for the database and the secret; kept between runs [default: the user's data folder]
+    /// Folder for the database, the secret and the admin's password; kept between runs [default: the user's data folder]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// How much demo data to load, if it is not there yet
@@ -39,7 +43,7 @@ pub(super) async fn run(environment: &Environment, args: &Args) -> Outcome {
     }
     fs::create_dir_all(&data_dir)?;
     // The port first: it is what most often goes wrong, and it costs nothing.
-    let server = environment.dev_server(secret(&data_dir.join("secret"))?)?;
+    let server = environment.dev_server(kept_random::<48>(&data_dir.join("secret"))?)?;
     let listener = serve::listen(&server).await?;
     let address = listener.local_addr()?;
 
@@ -62,7 +66,9 @@ pub(super) async fn run(environment: &Environment, args: &Args) -> Outcome {
     }
     loading.close().await;
 
-    greet(&format!("http://{address}"), &cluster);
+    let password = admin(&database, &data_dir.join("admin-password")).await?;
+    let scheme = if server.http.tls.is_some() { "https" } else { "http" };
+    greet(&format!("{scheme}://{address}"), &cluster, &password);
     let outcome = serve::serve(listener, &database, &server, async |_| Ok(())).await;
     tokio::task::spawn_blocking(move || drop(cluster)).await?;
     outcome
@@ -73,15 +79,26 @@ fn default_data_dir(environment: &Environment) -> PathBuf {
     base.unwrap_or_else(std::env::temp_dir).join("ar-supervisor")
 }
 
-/// The service's secret, made at the first start and kept.
-fn secret(path: &Path) -> Result<SecretString, Box<dyn std::error::Error + Send + Sync>> {
+/// A random text in a file that nobody else reads, made at the first start and kept.
+fn kept_random<const BYTES: usize>(path: &Path) -> std::io::Result<SecretString> {
     if !path.exists() {
-        let mut bytes = [0; 48];
-        aws_lc_rs::rand::fill(&mut bytes)?;
         let mut file = fs::File::options().write(true).create_new(true).mode(0o600).open(path)?;
-        file.write_all(STANDARD.encode(bytes).as_bytes())?;
+        file.write_all(URL_SAFE_NO_PAD.encode(keys::random::<BYTES>()).as_bytes())?;
     }
     Ok(SecretString::from(fs::read_to_string(path)?))
+}
+
+/// Makes the admin with a generated password, unless somebody has that account already; the password, as long
+/// as it is the account's.
+async fn admin(database: &DatabaseConfig, path: &Path) -> Result<SecretString, Box<dyn std::error::Error + Send + Sync>> {
+    let password = kept_random::<15>(path)?;
+    let mut connection = database.primary.clone().connect().await?;
+    match accounts::create_admin(&mut connection, ADMIN, "Admin of the demo", &password, false).await {
+        Ok(_) | Err(CreateAdminError::Exists) => {}
+        Err(error) => return Err(error.into()),
+    }
+    connection.close().await?;
+    Ok(password)
 }
 
 async fn ensure_database(cluster: &PrivateCluster) -> Result<(), sqlx::Error> {
@@ -102,12 +119,13 @@ fn progress_bar() -> ProgressBar {
     bar
 }
 
-fn greet(base: &str, cluster: &PrivateCluster) {
+fn greet(base: &str, cluster: &PrivateCluster, password: &SecretString) {
     println!(
         "
 ar-supervisor is ready at {base}
   the API to browse   {base}/docs/
   the database        psql -h {socket} -U ar_analyst {DATABASE}
+  the admin           {ADMIN}, password {password} (as long as you set no other)
 
 What is around the Brandenburg Gate, nearest first?
   curl '{base}/api/v1/decorations/nearby?lat=52.5163&lng=13.3777&radius=50000&limit=3'
@@ -115,8 +133,11 @@ What is in a box across the antimeridian?
   curl '{base}/api/v1/decorations/bounds?min_lat=-50&max_lat=-10&min_lng=165&max_lng=-165&limit=3'
 What is in a country, as GeoJSON?
   curl -H 'Accept: application/geo+json' '{base}/api/v1/decorations/region?region=germany&limit=3'
+Sign in as the admin; the access_token opens the rest of the API
+  curl -s '{base}/api/v1/auth/login' --json '{{\"email\": \"{ADMIN}\", \"password\": \"{password}\"}}'
 
 Ctrl-C stops it; the data stays.",
         socket = cluster.socket_dir().display(),
+        password = password.expose_secret(),
     );
 }

@@ -165,7 +165,9 @@ async fn indexes(connection: &mut PgConnection) -> Finding {
     .await
     .map_err(unexpected)?;
     let words: Vec<&str> = MIGRATOR.iter().flat_map(|migration| migration.sql.as_str().split_whitespace()).collect();
-    let wanted: Vec<&str> = words.windows(3).filter(|w| w[0] == "INDEX" && w[2] == "ON").map(|w| w[1]).collect();
+    let dropped: Vec<&str> = words.windows(3).filter(|w| w[0] == "DROP" && w[1] == "INDEX").map(|w| w[2].trim_end_matches(';')).collect();
+    let made = words.windows(3).filter(|w| w[0] == "INDEX" && w[2] == "ON").map(|w| w[1]);
+    let wanted: Vec<&str> = made.filter(|name| !dropped.iter().any(|dropped| dropped.strip_prefix("ar.") == Some(name))).collect();
     let missing: Vec<&str> = wanted.iter().copied().filter(|name| !valid.iter().any(|valid| valid == name)).collect();
     if !missing.is_empty() {
         let cure =

@@ -11,6 +11,7 @@ use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use sqlx::PgPool;
 
 use super::Outcome;
+use crate::audit::Actor;
 use crate::config::Environment;
 use crate::db::{self, Db};
 use crate::decorations::import::{Format, Options, Report, import};
@@ -37,7 +38,7 @@ pub(super) async fn run(environment: &Environment, args: &Args) -> Outcome {
     let inputs: Vec<(&PathBuf, Format, File)> = args.files.iter().map(|path| open(path)).collect::<Result<_, _>>()?;
     db::migrate(&database.primary).await?;
     let pool = Db::bulk(&database);
-    let options = Options { cdn_base_url: content.cdn_base_url, dry_run: args.dry_run };
+    let options = Options { cdn_base_url: content.cdn_base_url, dry_run: args.dry_run, actor: Some(Actor::command_line()) };
     let mut any_rejected = false;
     for (path, format, file) in inputs {
         let report = import_file(&pool, path, format, file, &options).await?;

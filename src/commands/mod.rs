@@ -1,7 +1,9 @@
 //! The command line: one file a command.
 
+mod admin;
 mod dev;
 mod doctor;
+mod export;
 mod import;
 mod migrate;
 mod serve;
@@ -31,8 +33,12 @@ enum Command {
     Dev(dev::Args),
     /// Bring the database's schema up to date
     Migrate,
+    /// Make an admin, the first one for example
+    Admin(admin::Args),
     /// Import decorations from GeoJSON, NDJSON or CSV files
     Import(import::Args),
+    /// Export all decorations as NDJSON, GeoJSON or CSV, for `import` to read
+    Export(export::Args),
     /// Check the configuration and the database, and say how to cure what is wrong
     Doctor(doctor::Args),
     /// Print the OpenAPI document of the HTTP interface
@@ -53,6 +59,8 @@ pub fn run(CommandLine { command }: CommandLine) -> ExitCode {
             Command::Serve(args) => block_on(serve::run(&environment, &args)),
             Command::Dev(args) => block_on(dev::run(&environment, &args)),
             Command::Migrate => block_on(migrate::run(&environment)),
+            Command::Admin(args) => block_on(admin::run(&environment, &args)),
+            Command::Export(args) => block_on(export::run(&environment, &args)),
             Command::Import(args) => block_on(import::run(&environment, &args)),
             Command::Doctor(args) => block_on(doctor::run(&environment, &args)),
         });

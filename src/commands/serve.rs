@@ -8,10 +8,11 @@ use sqlx::postgres::PgConnectOptions;
 use tokio::net::TcpListener;
 
 use super::Outcome;
+use crate::accounts;
 use crate::config::{DatabaseConfig, Environment, ServerConfig};
 use crate::db::{self, Db, MigrateFailure};
 use crate::decorations;
-use crate::http::{self, ConnectionLimits, CursorKey};
+use crate::http::{self, ConnectionLimits, Tls};
 use crate::lifecycle::{Lifecycle, stop_signal};
 use crate::state::AppState;
 
@@ -71,15 +72,20 @@ pub(super) async fn serve(
     start: impl AsyncFnOnce(&Lifecycle) -> Result<(), Box<dyn std::error::Error + Send + Sync>>,
 ) -> Outcome {
     let signal = stop_signal()?;
+    let tls = server.http.tls.as_ref().map(Tls::load).transpose()?;
     let lifecycle = Lifecycle::new();
     let db = Db::new(database);
-    let state = AppState::new(db.clone(), CursorKey::derive(&server.jwt_secret), lifecycle.clone());
-    let router = http::router(state);
+    let state = AppState::new(db.clone(), server, lifecycle.clone());
+    let router = http::router(state.clone());
+    if let Some(tls) = tls.clone() {
+        lifecycle.spawn(tls.keep_fresh(lifecycle.clone()));
+    }
 
     let started = async {
         start(&lifecycle).await?;
         lifecycle.mark_started();
         lifecycle.spawn(decorations::keep_counts_folded(db.clone(), lifecycle.clone()));
+        accounts::keep(&state, &lifecycle);
         // Never resolves by itself: what ends the service is a signal, or a failed start.
         std::future::pending::<Result<std::convert::Infallible, Box<dyn std::error::Error + Send + Sync>>>().await
     };
@@ -92,7 +98,7 @@ pub(super) async fn serve(
         lifecycle.stop();
         failure
     };
-    let (failure, ()) = tokio::join!(stop, http::serve(listener, router, ConnectionLimits::default(), &lifecycle));
+    let (failure, ()) = tokio::join!(stop, http::serve(listener, router, ConnectionLimits::default(), tls, &lifecycle));
     if tokio::time::timeout(TASKS_DRAIN, lifecycle.tasks_ended()).await.is_err() {
         tracing::warn!("background tasks cut off");
     }

@@ -4,26 +4,35 @@
 //! - *hot reads* (nearby, keyed reads): one generic plan for all values, which saves planning each time;
 //! - *shaped reads* (boxes, regions, clusters): planned with the values, because the size of a box decides
 //!   between the spatial index and the key;
-//! - *writes*: a pool that ends a transaction somebody abandoned before the next borrower gets it.
+//! - *writes*, and what admins read, on the primary: planned with the values, because lists have filters that
+//!   may be left out; a transaction somebody abandoned is ended before the next borrower gets the connection.
 
+mod clock;
 mod cluster;
 mod error;
 mod migrate;
+mod notices;
 mod read_pool;
 
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{ConnectOptions, PgPool};
 use std::time::Duration;
 
+pub use clock::DbClock;
+pub(crate) use clock::own_ms;
 pub use cluster::{ClusterError, ClusterSettings, PrivateCluster, reachable_dir};
 pub use error::DbError;
 pub use migrate::{MIGRATOR, MigrateFailure, Migrated, migrate, sql_layer_digest};
+pub(crate) use notices::{Notice, hear};
 pub use read_pool::{ReadPool, Reading};
 
 use crate::config::DatabaseConfig;
 
 /// How long a request waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Connections besides those of requests: one listens for notices, one sweeps.
+const BACKGROUND_CONNECTIONS: u32 = 2;
 
 /// All connections of this process; cheap to clone. Made without connecting: the service starts, and lives
 /// on, without its database.
@@ -32,6 +41,7 @@ pub struct Db {
     hot: ReadPool,
     shaped: ReadPool,
     write: PgPool,
+    background: PgPool,
 }
 
 impl Db {
@@ -46,9 +56,18 @@ impl Db {
         let shaped =
             read.clone().application_name(&application("shaped")).options(limits).options([("plan_cache_mode", "force_custom_plan")]);
         // The release hook's ROLLBACK would warn each time that there was nothing to roll back.
-        let write =
-            config.primary.clone().application_name(&application("write")).options(limits).options([("client_min_messages", "error")]);
+        let write = config
+            .primary
+            .clone()
+            .application_name(&application("write"))
+            .options(limits)
+            .options([("client_min_messages", "error"), ("plan_cache_mode", "force_custom_plan")]);
+        let background = config.primary.clone().application_name(&application("background")).options(limits);
         Self {
+            background: PgPoolOptions::new()
+                .max_connections(BACKGROUND_CONNECTIONS)
+                .acquire_timeout(ACQUIRE_TIMEOUT)
+                .connect_lazy_with(background),
             hot: ReadPool::new(hot, config.max_connections - 2 * each),
             shaped: ReadPool::new(shaped, each),
             write: PgPoolOptions::new()
@@ -77,10 +96,16 @@ impl Db {
         &self.shaped
     }
 
-    /// For transactions that write.
+    /// For transactions that write, and for reads that must see what was just written.
     #[must_use]
     pub fn write(&self) -> &PgPool {
         &self.write
+    }
+
+    /// For listening, and for what must go on when all other connections are taken.
+    #[must_use]
+    pub(crate) fn background(&self) -> &PgPool {
+        &self.background
     }
 
     /// A pool for one long job, such as loading the demo data: nothing in it is cut off for its length.
@@ -109,5 +134,6 @@ impl Db {
         self.hot.close();
         self.shaped.close();
         self.write.close().await;
+        self.background.close().await;
     }
 }

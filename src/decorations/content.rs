@@ -1,12 +1,12 @@
 //! What an admin says about a decoration: read field by field from JSON or CSV, every fault named at once.
 
-use serde_json::Value;
 use url::Url;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::model::AssetType;
 use crate::geo::LatLng;
-use crate::input::{Faults, FieldFault, IntegerText, check_text, decimal, integer};
+use crate::input::{FieldFault, FieldReader, Fields};
 
 /// Everything of a decoration that is not ours to decide. Two with equal content are `unchanged`.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,19 +29,74 @@ pub struct Content {
     pub is_active: bool,
 }
 
-/// One field as it came: a JSON value, or a cell of a table.
-#[derive(Clone, Debug)]
-pub(super) enum Raw {
-    Json(Value),
-    Cell(String),
+/// What makes a decoration: the body of a request.
+#[derive(ToSchema)]
+#[schema(as = DecorationContent)]
+#[expect(dead_code, reason = "documents a body; `Content::read` reads it")]
+pub(super) struct ContentBody {
+    /// Name of the row in the system it comes from; unique.
+    #[schema(min_length = 1, max_length = 255, example = "museum-17")]
+    external_id: Option<String>,
+    /// Title.
+    #[schema(min_length = 1, max_length = 255, example = "Brandenburg Gate, 1791")]
+    name: String,
+    /// Longer text.
+    #[schema(min_length = 1, max_length = 4000, example = "As it stood when it was new.")]
+    description: Option<String>,
+    /// Grouping that clients filter by.
+    #[schema(min_length = 1, max_length = 100, example = "history")]
+    category: String,
+    /// Latitude in degrees.
+    #[schema(minimum = -90, maximum = 90, example = 52.5163)]
+    lat: f64,
+    /// Longitude in degrees.
+    #[schema(minimum = -180, maximum = 180, example = 13.3777)]
+    lng: f64,
+    /// Detection radius in metres.
+    #[schema(minimum = 1, maximum = 10000, example = 40)]
+    radius_meters: i32,
+    /// Height above ground in metres, two decimals.
+    #[schema(minimum = -999.99, maximum = 999.99, multiple_of = 0.01, default = 0, example = 1.5)]
+    height_offset: Option<f64>,
+    /// Asset for viewing from beyond 50 m: https, on the CDN.
+    #[schema(format = "uri", max_length = 500, example = "https://cdn.example.com/ar/gate-low.glb")]
+    low_res_url: Option<String>,
+    /// Asset for viewing from 20 to 50 m.
+    #[schema(format = "uri", max_length = 500, example = "https://cdn.example.com/ar/gate-medium.glb")]
+    medium_res_url: Option<String>,
+    /// Asset for viewing from under 20 m.
+    #[schema(format = "uri", max_length = 500, example = "https://cdn.example.com/ar/gate-high.glb")]
+    high_res_url: Option<String>,
+    /// Scale along x, two decimals.
+    #[schema(minimum = 0.01, maximum = 999.99, multiple_of = 0.01, default = 1, example = 2.5)]
+    scale_x: Option<f64>,
+    /// Scale along y, two decimals.
+    #[schema(minimum = 0.01, maximum = 999.99, multiple_of = 0.01, default = 1, example = 2.5)]
+    scale_y: Option<f64>,
+    /// Scale along z, two decimals.
+    #[schema(minimum = 0.01, maximum = 999.99, multiple_of = 0.01, default = 1, example = 2.5)]
+    scale_z: Option<f64>,
+    /// Rotation about x in degrees, two decimals.
+    #[schema(minimum = -360, maximum = 360, multiple_of = 0.01, default = 0, example = 0)]
+    rotation_x: Option<f64>,
+    /// Rotation about y in degrees, two decimals.
+    #[schema(minimum = -360, maximum = 360, multiple_of = 0.01, default = 0, example = 90)]
+    rotation_y: Option<f64>,
+    /// Rotation about z in degrees, two decimals.
+    #[schema(minimum = -360, maximum = 360, multiple_of = 0.01, default = 0, example = 0)]
+    rotation_z: Option<f64>,
+    /// What the asset is.
+    asset_type: AssetType,
+    /// Size of the largest asset in bytes.
+    #[schema(minimum = 0, example = 1048576)]
+    file_size_bytes: Option<i64>,
+    /// False: kept, but shown to nobody.
+    #[schema(default = true, example = true)]
+    is_active: Option<bool>,
 }
 
-/// The fields of one decoration. Taken out one by one; what is left over is unknown.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Fields(pub(super) Vec<(String, Raw)>);
-
 /// Fields that we answer but decide ourselves: accepted and ignored, so that get, edit, put works.
-const READ_ONLY: [&str; 5] = ["version", "h3", "created_by", "created_at", "updated_at"];
+pub(super) const READ_ONLY: [&str; 6] = ["version", "h3", "created_by", "created_at", "updated_at", "deleted_at"];
 
 /// What a reading gives: the id if there was one, the content, and the names nobody knows.
 pub(super) struct Reading {
@@ -55,190 +110,59 @@ pub(super) struct Reading {
 /// # Errors
 /// All faults of the fields.
 pub(super) fn read(fields: Fields, cdn_base_url: Option<&Url>) -> Result<Reading, Vec<FieldFault>> {
-    let mut reader = Reader { fields, faults: Faults::default(), cdn_base_url };
+    let mut reader = FieldReader::new(fields);
     let id = reader.uuid("id");
-    let external_id = reader.text("external_id", 255, false);
-    let name = reader.required_text("name", 255);
-    let description = reader.text("description", 4000, true);
-    let category = reader.required_text("category", 100);
-    let position = reader.position();
-    let radius_meters = reader.required_integer("radius_meters", 1, 10_000);
-    let height_offset = reader.hundredths("height_offset", -999.99, 999.99, 0.0);
-    let [low_res_url, medium_res_url, high_res_url] =
-        ["low_res_url", "medium_res_url", "high_res_url"].map(|field| reader.asset_url(field));
-    let scale = ["scale_x", "scale_y", "scale_z"].map(|field| reader.hundredths(field, 0.01, 999.99, 1.0));
-    let rotation_deg = ["rotation_x", "rotation_y", "rotation_z"].map(|field| reader.hundredths(field, -360.0, 360.0, 0.0));
-    let asset_type = reader.asset_type();
-    let file_size_bytes = reader.integer("file_size_bytes", 0, i64::MAX);
-    let is_active = reader.boolean("is_active", true);
-    let Reader { fields, faults, .. } = reader;
-    match (name, category, position, radius_meters, asset_type) {
-        (Some(name), Some(category), Some(position), Some(radius_meters), Some(asset_type)) if faults.is_empty() => Ok(Reading {
-            id,
-            content: Content {
-                external_id,
-                name,
-                description,
-                category,
-                position,
-                radius_meters: i32::try_from(radius_meters).unwrap_or(i32::MAX),
-                height_offset,
-                low_res_url,
-                medium_res_url,
-                high_res_url,
-                scale,
-                rotation_deg,
-                asset_type,
-                file_size_bytes,
-                is_active,
-            },
-            unknown: fields.0.into_iter().map(|(name, _)| name).filter(|name| !READ_ONLY.contains(&name.as_str())).collect(),
-        }),
-        _ => Err(faults.into_vec()),
+    let content = Content::read(&mut reader, cdn_base_url);
+    reader.ignore(&READ_ONLY);
+    match (content, reader.finish()) {
+        (Some(content), (unknown, faults)) if faults.is_empty() => Ok(Reading { id, content, unknown }),
+        (_, (_, faults)) => Err(faults.into_vec()),
     }
 }
 
-struct Reader<'a> {
-    fields: Fields,
-    faults: Faults,
-    cdn_base_url: Option<&'a Url>,
+impl Content {
+    /// Takes what makes a decoration out of an object's fields; `None` when a fault was noted that leaves nothing.
+    pub(super) fn read(reader: &mut FieldReader, cdn_base_url: Option<&Url>) -> Option<Self> {
+        let external_id = reader.text("external_id", 255, false);
+        let name = reader.required_text("name", 255);
+        let description = reader.text("description", 4000, true);
+        let category = reader.required_text("category", 100);
+        let position = reader.position();
+        let radius_meters = reader.required_integer("radius_meters", 1, 10_000);
+        let height_offset = reader.hundredths("height_offset", -999.99, 999.99, 0.0);
+        let [low_res_url, medium_res_url, high_res_url] =
+            ["low_res_url", "medium_res_url", "high_res_url"].map(|field| asset_url(reader, field, cdn_base_url));
+        let scale = ["scale_x", "scale_y", "scale_z"].map(|field| reader.hundredths(field, 0.01, 999.99, 1.0));
+        let rotation_deg = ["rotation_x", "rotation_y", "rotation_z"].map(|field| reader.hundredths(field, -360.0, 360.0, 0.0));
+        let asset_type = reader.required_word("asset_type", AssetType::WORDS, AssetType::from_word);
+        let file_size_bytes = reader.integer("file_size_bytes", 0, i64::MAX);
+        let is_active = reader.boolean("is_active").unwrap_or(true);
+        Some(Self {
+            external_id,
+            name: name?,
+            description,
+            category: category?,
+            position: position?,
+            radius_meters: i32::try_from(radius_meters?).ok()?,
+            height_offset,
+            low_res_url,
+            medium_res_url,
+            high_res_url,
+            scale,
+            rotation_deg,
+            asset_type: asset_type?,
+            file_size_bytes,
+            is_active,
+        })
+    }
 }
 
-impl Reader<'_> {
-    /// A field's value; JSON null and an empty cell are none.
-    fn take(&mut self, name: &str) -> Option<Raw> {
-        let at = self.fields.0.iter().position(|(known, _)| known == name)?;
-        match self.fields.0.swap_remove(at).1 {
-            Raw::Json(Value::Null) => None,
-            Raw::Cell(text) if text.is_empty() => None,
-            raw => Some(raw),
-        }
+fn asset_url(reader: &mut FieldReader, name: &str, cdn_base_url: Option<&Url>) -> Option<String> {
+    let text = reader.text(name, 500, false)?;
+    if let Err((code, detail)) = check_asset_url(&text, cdn_base_url) {
+        reader.faults.out_of_domain(name, code, detail);
     }
-
-    fn require(&mut self, name: &str) -> Option<Raw> {
-        let raw = self.take(name);
-        if raw.is_none() {
-            self.faults.unreadable(name, "missing", "is required");
-        }
-        raw
-    }
-
-    fn read_text(&mut self, name: &str, raw: Raw, max_chars: usize, multi_line: bool) -> Option<String> {
-        let (Raw::Cell(text) | Raw::Json(Value::String(text))) = raw else {
-            self.faults.unreadable(name, "not_a_text", "is not a text");
-            return None;
-        };
-        check_text(&mut self.faults, name, &text, max_chars, multi_line);
-        Some(text)
-    }
-
-    fn text(&mut self, name: &str, max_chars: usize, multi_line: bool) -> Option<String> {
-        let raw = self.take(name)?;
-        self.read_text(name, raw, max_chars, multi_line)
-    }
-
-    fn required_text(&mut self, name: &str, max_chars: usize) -> Option<String> {
-        let raw = self.require(name)?;
-        self.read_text(name, raw, max_chars, false)
-    }
-
-    fn uuid(&mut self, name: &str) -> Option<Uuid> {
-        let text = self.text(name, 36, false)?;
-        let uuid = Uuid::try_parse(&text).ok();
-        if uuid.is_none() {
-            self.faults.unreadable(name, "not_a_uuid", "is not a UUID");
-        }
-        uuid
-    }
-
-    fn read_decimal(&mut self, name: &str, raw: &Raw) -> Option<f64> {
-        let number = match raw {
-            Raw::Json(value) => value.as_f64(),
-            Raw::Cell(text) => decimal(text),
-        };
-        if number.is_none() {
-            self.faults.unreadable(name, "not_a_number", "is not a finite decimal number such as 12.5");
-        }
-        number
-    }
-
-    /// A number with at most two decimals.
-    fn hundredths(&mut self, name: &str, least: f64, most: f64, default: f64) -> f64 {
-        let Some(number) = self.take(name).and_then(|raw| self.read_decimal(name, &raw)) else { return default };
-        if !(least..=most).contains(&number) {
-            self.faults.out_of_domain(name, "out_of_range", format!("{number} is outside {least} to {most}"));
-            return default;
-        }
-        #[expect(clippy::float_cmp, reason = "the nearest double of a number with two decimals is what we want, exactly")]
-        if (number * 100.0).round() / 100.0 != number {
-            self.faults.out_of_domain(name, "too_many_decimals", "has more than two decimals");
-        }
-        number + 0.0
-    }
-
-    fn read_integer(&mut self, name: &str, raw: &Raw, least: i64, most: i64) -> Option<i64> {
-        let number = match raw {
-            Raw::Json(Value::Number(number)) => match (number.as_i64(), number.is_u64()) {
-                (Some(number), _) => IntegerText::Fits(number),
-                (None, true) => IntegerText::TooLong,
-                (None, false) => IntegerText::NotAnInteger,
-            },
-            Raw::Json(_) => IntegerText::NotAnInteger,
-            Raw::Cell(text) => integer(text),
-        };
-        match number {
-            IntegerText::Fits(number) if (least..=most).contains(&number) => return Some(number),
-            IntegerText::NotAnInteger => self.faults.unreadable(name, "not_an_integer", "is not a whole number"),
-            IntegerText::Fits(_) | IntegerText::TooLong => {
-                self.faults.out_of_domain(name, "out_of_range", format!("is outside {least} to {most}"));
-            }
-        }
-        None
-    }
-
-    fn integer(&mut self, name: &str, least: i64, most: i64) -> Option<i64> {
-        let raw = self.take(name)?;
-        self.read_integer(name, &raw, least, most)
-    }
-
-    fn required_integer(&mut self, name: &str, least: i64, most: i64) -> Option<i64> {
-        let raw = self.require(name)?;
-        self.read_integer(name, &raw, least, most)
-    }
-
-    fn boolean(&mut self, name: &str, default: bool) -> bool {
-        match self.take(name) {
-            None => default,
-            Some(Raw::Json(Value::Bool(value))) => value,
-            Some(Raw::Cell(text)) if text == "true" || text == "false" => text == "true",
-            Some(_) => {
-                self.faults.unreadable(name, "not_a_boolean", "is neither true nor false");
-                default
-            }
-        }
-    }
-
-    fn position(&mut self) -> Option<LatLng> {
-        let [lat_deg, lng_deg] = ["lat", "lng"].map(|name| self.require(name).and_then(|raw| self.read_decimal(name, &raw)));
-        self.faults.check_position(lat_deg, lng_deg)
-    }
-
-    fn asset_type(&mut self) -> Option<AssetType> {
-        let word = self.required_text("asset_type", 50)?;
-        let asset_type = AssetType::from_word(&word);
-        if asset_type.is_none() {
-            self.faults.out_of_domain("asset_type", "unknown_value", format!("is none of {}", AssetType::WORDS));
-        }
-        asset_type
-    }
-
-    fn asset_url(&mut self, name: &str) -> Option<String> {
-        let text = self.text(name, 500, false)?;
-        if let Err((code, detail)) = check_asset_url(&text, self.cdn_base_url) {
-            self.faults.out_of_domain(name, code, detail);
-        }
-        Some(text)
-    }
+    Some(text)
 }
 
 /// Checks the text of an asset's URL: https, and below the CDN's base if there is one. The text itself is
@@ -267,8 +191,9 @@ fn check_asset_url(text: &str, cdn_base_url: Option<&Url>) -> Result<(), (&'stat
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::input::Raw;
     use rstest::rstest;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn fields(mut change: Value) -> Fields {
         let mut all = json!({"name": "a", "category": "art", "lat": 1.5, "lng": -180, "radius_meters": 10, "asset_type": "image"});

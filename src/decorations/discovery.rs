@@ -12,7 +12,8 @@ use super::model::{AssetType, Cluster, Decoration, NearbyDecoration};
 use super::store::{self, Filters};
 use crate::geo::{Bounds, ClusterResolution, LatLng, Metres, Radius};
 use crate::http::{
-    ApiError, Cursor, FeatureCollection, Format, FromQuery, NotFound, Page, Problem, QueryReader, ReadFailures, StrictQuery, answer,
+    ApiError, Cursor, FeatureCollection, Format, FromQuery, NotFound, Page, Problem, QueryReader, ReadFailures, StrictQuery, TooMany,
+    answer,
 };
 use crate::regions::{self, Meaning};
 use crate::state::AppState;
@@ -28,7 +29,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "documents parameters")]
-struct FilterParams {
+pub(super) struct FilterParams {
     /// Only decorations of this category.
     #[param(min_length = 1, max_length = 100)]
     category: Option<String>,
@@ -60,7 +61,7 @@ struct BoundsParams {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "documents parameters")]
-struct CursorParam {
+pub(super) struct CursorParam {
     /// `next_cursor` of the page before, with the same filters.
     cursor: Option<String>,
 }
@@ -114,10 +115,10 @@ impl FromQuery for Nearby {
 /// What is around a point
 ///
 /// Active decorations within `radius` metres of the viewer on the WGS 84 spheroid, nearest first, ties by id.
-#[utoipa::path(get, path = "/decorations/nearby", tag = "discovery", params(NearbyParams, FilterParams, CursorParam), responses(
+#[utoipa::path(get, path = "/decorations/nearby", tag = "discovery", security(()), params(NearbyParams, FilterParams, CursorParam), responses(
     (status = 200, description = "One page, nearest first.", content(
         (Page<NearbyDecoration> = "application/json"), (FeatureCollection<NearbyDecoration> = "application/geo+json"))),
-    ReadFailures,
+    ReadFailures, TooMany,
 ))]
 async fn nearby(State(state): State<AppState>, format: Format, StrictQuery(query): StrictQuery<Nearby>) -> Result<Response, ApiError> {
     let Nearby { viewer, radius, filters, limit, cursor } = query;
@@ -167,10 +168,10 @@ impl FromQuery for InBounds {
 ///
 /// Active decorations in a box of plain latitude and longitude intervals, its edges included, by id.
 /// `min_lng` greater than `max_lng` crosses the antimeridian.
-#[utoipa::path(get, path = "/decorations/bounds", tag = "discovery", params(BoundsParams, FilterParams, ListLimitParam, CursorParam), responses(
+#[utoipa::path(get, path = "/decorations/bounds", tag = "discovery", security(()), params(BoundsParams, FilterParams, ListLimitParam, CursorParam), responses(
     (status = 200, description = "One page, by id.", content(
         (Page<Decoration> = "application/json"), (FeatureCollection<Decoration> = "application/geo+json"))),
-    ReadFailures,
+    ReadFailures, TooMany,
 ))]
 async fn bounds(State(state): State<AppState>, format: Format, StrictQuery(query): StrictQuery<InBounds>) -> Result<Response, ApiError> {
     let InBounds { bounds, filters, limit, cursor } = query;
@@ -212,10 +213,10 @@ impl FromQuery for Clusters {
 ///
 /// The decorations of a box counted by cell (an ancestor of each one's r9 cell), most first; `lat` and `lng`
 /// are the cell's centre. May be 10 s behind.
-#[utoipa::path(get, path = "/decorations/clusters", tag = "discovery", params(BoundsParams, ResolutionParam, FilterParams), responses(
+#[utoipa::path(get, path = "/decorations/clusters", tag = "discovery", security(()), params(BoundsParams, ResolutionParam, FilterParams), responses(
     (status = 200, description = "All cells with decorations of the box; `next_cursor` is always null.", content(
         (Page<Cluster> = "application/json"), (FeatureCollection<Cluster> = "application/geo+json"))),
-    ReadFailures,
+    ReadFailures, TooMany,
 ))]
 async fn clusters(State(state): State<AppState>, format: Format, StrictQuery(query): StrictQuery<Clusters>) -> Result<Response, ApiError> {
     let Clusters { bounds, resolution, filters } = query;
@@ -277,10 +278,10 @@ impl FromQuery for InRegion {
 /// Active decorations inside a region or on its border, by id. `region` is, whatever its case, a region's
 /// code, else a country's name, else an unambiguous region's name, else the label of edge servers, whose
 /// service areas are then searched.
-#[utoipa::path(get, path = "/decorations/region", tag = "discovery", params(RegionParams, FilterParams, ListLimitParam, CursorParam), responses(
+#[utoipa::path(get, path = "/decorations/region", tag = "discovery", security(()), params(RegionParams, FilterParams, ListLimitParam, CursorParam), responses(
     (status = 200, description = "One page, by id.", content(
         (Page<Decoration> = "application/json"), (FeatureCollection<Decoration> = "application/geo+json"))),
-    ReadFailures, NotFound,
+    ReadFailures, NotFound, TooMany,
     (status = 409, description = "Several regions have that name (`ambiguous_region`); `codes` lists them.", body = Problem, content_type = "application/problem+json"),
 ))]
 async fn region(State(state): State<AppState>, format: Format, StrictQuery(query): StrictQuery<InRegion>) -> Result<Response, ApiError> {

@@ -1,14 +1,19 @@
-//! Decorations: what phones find (`discovery`), and how they come in (`import`).
+//! Decorations: what phones find (`discovery`), what admins make of them (`admin`), and how they come in and out
+//! by the thousand (`import`, `export`).
+
+mod admin;
 mod content;
 mod counts;
 mod discovery;
+pub mod export;
 pub mod import;
 mod model;
 mod store;
+mod write;
 
 pub use content::Content;
 pub use counts::{fold_counts, keep_counts_folded};
-pub use model::{AssetType, Decoration, Lod, NearbyDecoration};
+pub use model::{AdminDecoration, AssetType, Decoration, Lod, NearbyDecoration};
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -16,5 +21,5 @@ use crate::state::AppState;
 
 /// The routes of this feature, below `/api/v1`.
 pub(crate) fn routes() -> OpenApiRouter<AppState> {
-    discovery::routes()
+    discovery::routes().merge(admin::routes())
 }

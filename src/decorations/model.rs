@@ -133,7 +133,7 @@ pub struct Decoration {
     /// Size of the largest asset in bytes.
     #[schema(required)]
     pub file_size_bytes: Option<i64>,
-    /// Always true in public answers.
+    /// False: kept, but shown to nobody but admins.
     pub is_active: bool,
     /// Rises by one at every change.
     pub version: i64,
@@ -143,6 +143,23 @@ pub struct Decoration {
     pub created_at: DateTime<Utc>,
     /// When it was last changed.
     pub updated_at: DateTime<Utc>,
+}
+
+/// A decoration as admins see it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct AdminDecoration {
+    /// What everybody may see of it.
+    #[serde(flatten)]
+    pub decoration: Decoration,
+    /// Name of the row in the system it was imported from; unique.
+    #[schema(required)]
+    pub external_id: Option<String>,
+    /// Who made it; null when that account is gone, or it came from the command line.
+    #[schema(required)]
+    pub created_by: Option<Uuid>,
+    /// When it was deleted; null when it was not.
+    #[schema(required)]
+    pub deleted_at: Option<DateTime<Utc>>,
 }
 
 /// A decoration as seen by a viewer somewhere near it.

@@ -1,11 +1,12 @@
 //! Keyed and spatial reads of decorations. What the spatial words mean is in `sql/functions`; callers here
 //! filter, order and limit.
 
+use chrono::{DateTime, Utc};
 use geo_types::Point;
 use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
-use super::model::{AssetType, Decoration, H3, NearbyDecoration};
+use super::model::{AdminDecoration, AssetType, Decoration, H3, NearbyDecoration};
 use crate::geo::{Bounds, Cell, ClusterResolution, Geog, LatLng, Radius};
 
 /// What a list of decorations is narrowed to.
@@ -59,6 +60,23 @@ macro_rules! select_decorations {
             };
             Ok($value(decoration))
         })
+    };
+}
+
+/// Selects decorations as admins see them, from the table with `$from`'s conditions.
+macro_rules! select_for_admins {
+    ($from:literal, $($argument:expr),*) => {
+        select_decorations!(
+            r#", external_id, created_by, deleted_at"#,
+            $from,
+            $($argument),*;
+            row => |decoration| AdminDecoration {
+                decoration,
+                external_id: row.external_id,
+                created_by: row.created_by,
+                deleted_at: row.deleted_at,
+            }
+        )
     };
 }
 
@@ -207,4 +225,68 @@ pub(super) async fn clusters(
     .fetch_all(executor)
     .await?;
     rows.into_iter().map(|row| Ok((cell(row.cell)?, row.n))).collect()
+}
+
+/// What an admin's list is narrowed to, besides the filters of all lists.
+#[derive(Clone, Debug)]
+pub(super) struct AdminFilters {
+    pub(super) filters: Filters,
+    pub(super) is_active: Option<bool>,
+    /// Part of the name or the description, whatever its case.
+    pub(super) text: Option<String>,
+    /// The deleted ones, and no others.
+    pub(super) deleted: bool,
+}
+
+/// Decorations as admins see them, newest first, after the given time and id.
+pub(super) async fn list(
+    executor: impl PgExecutor<'_>,
+    admin_filters: &AdminFilters,
+    after: Option<(DateTime<Utc>, Uuid)>,
+    limit: i64,
+) -> Result<Vec<AdminDecoration>, sqlx::Error> {
+    let AdminFilters { filters, is_active, text, deleted } = admin_filters;
+    let pattern = text.as_deref().map(containing);
+    let (after_created_at, after_id) = after.unzip();
+    select_for_admins!(
+        "ar.decorations
+         WHERE (($1 AND deleted_at IS NOT NULL) OR (NOT $1 AND deleted_at IS NULL))
+           AND ($2::varchar IS NULL OR category = $2) AND ($3::varchar IS NULL OR asset_type = $3) AND ($4::bool IS NULL OR is_active = $4)
+           AND ($5::text IS NULL OR name ILIKE $5 OR description ILIKE $5)
+           AND ($6::timestamptz IS NULL OR (created_at, id) < ($6, $7))
+         ORDER BY created_at DESC, id DESC LIMIT $8",
+        deleted,
+        filters.category.as_deref() as _,
+        filters.asset_type.map(AssetType::as_str) as _,
+        *is_active,
+        pattern,
+        after_created_at,
+        after_id,
+        limit
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// The pattern of texts that contain this one.
+fn containing(text: &str) -> String {
+    let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    format!("%{escaped}%")
+}
+
+/// One decoration as admins see it, deleted or not.
+pub(super) async fn for_admins(executor: impl PgExecutor<'_>, id: Uuid) -> Result<Option<AdminDecoration>, sqlx::Error> {
+    select_for_admins!("ar.decorations WHERE id = $1", id).fetch_optional(executor).await
+}
+
+/// The same, locked until the transaction ends.
+pub(super) async fn lock_for_admins(connection: &mut PgConnection, id: Uuid) -> Result<Option<AdminDecoration>, sqlx::Error> {
+    select_for_admins!("ar.decorations WHERE id = $1 FOR UPDATE", id).fetch_optional(connection).await
+}
+
+/// Decorations to export, by id, after the given one.
+pub(super) async fn to_export(executor: impl PgExecutor<'_>, after: Option<Uuid>, limit: i64) -> Result<Vec<AdminDecoration>, sqlx::Error> {
+    select_for_admins!("ar.decorations WHERE deleted_at IS NULL AND ($1::uuid IS NULL OR id > $1) ORDER BY id LIMIT $2", after, limit)
+        .fetch_all(executor)
+        .await
 }

@@ -18,8 +18,8 @@ use sqlx::{PgConnection, PgPool};
 use crate::db::DbError;
 use crate::decorations::fold_counts;
 use crate::decorations::import::{ImportError, import_contents};
-use crate::edges::{self, NewEdge};
-use crate::geo::{LatLng, Metres};
+use crate::edges::{self, NewEdge, SYNC_MARGIN};
+use crate::geo::LatLng;
 use crate::regions::{self, Kind, NewRegion};
 
 static PLACES: &[u8] = include_bytes!("../../data/places.csv.gz");
@@ -29,9 +29,6 @@ static AIRPORTS: &[u8] = include_bytes!("../../data/airports.csv");
 /// What must be shown where the data is.
 pub const ATTRIBUTION: &str =
     "Place data © GeoNames (https://www.geonames.org), licensed under CC BY 4.0. Borders made with Natural Earth.";
-
-/// The edges' share of the sync margin, until admins set their own.
-const SYNC_MARGIN: Metres = Metres(500.0);
 
 /// How much demo data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

@@ -4,4 +4,5 @@ mod coverage;
 mod store;
 
 pub use coverage::circle_cells;
+pub(crate) use store::SYNC_MARGIN;
 pub use store::{NewEdge, add};

@@ -8,6 +8,9 @@ use super::coverage::circle_cells;
 use crate::db::DbError;
 use crate::geo::{Cell, Geog, LatLng, Metres};
 
+/// How far beyond its service area an edge holds decorations, so that it has them before a phone gets there.
+pub(crate) const SYNC_MARGIN: Metres = Metres(500.0);
+
 /// An edge server with a circular service area.
 #[derive(Clone, Debug)]
 pub struct NewEdge {

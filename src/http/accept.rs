@@ -1,6 +1,8 @@
 //! The accept loop. Our own, because `axum::serve` sets no header timeout and no limit on connections:
 //! slow clients could hold all of it.
 
+use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,12 +10,17 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_io_timeout::TimeoutStream;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower_http::add_extension::AddExtension;
 
+use super::client::Peer;
+use super::tls::Tls;
 use crate::lifecycle::Lifecycle;
 
 /// What a connection may cost.
@@ -44,11 +51,14 @@ impl Default for ConnectionLimits {
 /// still read and answered with a problem document.
 const HEAD_BUFFER_BYTES: usize = 64 * 1024;
 
+/// First byte of a TLS connection; no method of HTTP begins with it.
+const TLS_HANDSHAKE: u8 = 0x16;
+
 /// Answer to a connection too many.
 const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 /// Serves until the lifecycle stops, then lets running requests end, within the limits' `drain`.
-pub async fn serve(listener: TcpListener, router: Router, limits: ConnectionLimits, lifecycle: &Lifecycle) {
+pub async fn serve(listener: TcpListener, router: Router, limits: ConnectionLimits, tls: Option<Tls>, lifecycle: &Lifecycle) {
     let places = Arc::new(Semaphore::new(limits.max_connections));
     let connections = TaskTracker::new();
     let stopping = lifecycle.stopping();
@@ -57,8 +67,8 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ConnectionLimi
             () = stopping.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _peer)) => stream,
+        let (stream, peer) = match accepted {
+            Ok((stream, peer)) => (stream, peer.ip()),
             Err(error) => {
                 // Out of descriptors, mostly: what is open goes on, and some of it will close.
                 tracing::warn!(%error, "accepting a connection");
@@ -74,9 +84,9 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ConnectionLimi
             }
             continue;
         };
-        let (router, stopping) = (router.clone(), stopping.clone());
+        let (router, tls, stopping) = (router.clone(), tls.clone(), stopping.clone());
         connections.spawn(async move {
-            connection(stream, router, limits, stopping).await;
+            connection(stream, peer, router, limits, tls, stopping).await;
             drop(place);
         });
     }
@@ -87,17 +97,66 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ConnectionLimi
     }
 }
 
-async fn connection(stream: TcpStream, router: Router, limits: ConnectionLimits, stopping: CancellationToken) {
+async fn connection(
+    stream: TcpStream,
+    address: IpAddr,
+    router: Router,
+    limits: ConnectionLimits,
+    tls: Option<Tls>,
+    stopping: CancellationToken,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "setting TCP_NODELAY");
     }
+    let opening = tokio::time::timeout(limits.header_timeout, open(stream, limits, tls));
+    let opened = tokio::select! {
+        opened = opening => opened,
+        () = stopping.cancelled() => return,
+    };
+    match opened {
+        Ok(Ok(Opened::Plain(stream))) => speak(stream, Peer { address, tls: false }, router, limits, stopping).await,
+        Ok(Ok(Opened::Tls(stream))) => speak(stream, Peer { address, tls: true }, router, limits, stopping).await,
+        Ok(Err(error)) => tracing::debug!(%error, "opening a connection"),
+        Err(_elapsed) => tracing::debug!("a connection said nothing in time"),
+    }
+}
+
+/// A connection over which HTTP can be spoken.
+enum Opened {
+    Plain(Pin<Box<TimeoutStream<TcpStream>>>),
+    Tls(Box<TlsStream<Pin<Box<TimeoutStream<TcpStream>>>>>),
+}
+
+async fn open(stream: TcpStream, limits: ConnectionLimits, tls: Option<Tls>) -> std::io::Result<Opened> {
+    // Plain HTTP on a port for TLS is let in to be redirected: a client that types http:// is told what to do.
+    let speaks_tls = match &tls {
+        None => false,
+        Some(_) => {
+            let mut first = [0];
+            stream.peek(&mut first).await? == 1 && first == [TLS_HANDSHAKE]
+        }
+    };
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(limits.write_timeout));
+    let stream = Box::pin(stream);
+    match tls.filter(|_| speaks_tls) {
+        Some(tls) => Ok(Opened::Tls(Box::new(tls.accept(stream).await?))),
+        None => Ok(Opened::Plain(stream)),
+    }
+}
+
+async fn speak(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    peer: Peer,
+    router: Router,
+    limits: ConnectionLimits,
+    stopping: CancellationToken,
+) {
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(HEAD_BUFFER_BYTES)
-        .serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(router))
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(AddExtension::new(router, peer)))
         .with_upgrades();
     tokio::pin!(serving);
     let ended = tokio::select! {

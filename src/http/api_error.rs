@@ -2,12 +2,13 @@
 //! the outermost layer (`context`) writes it, because only that knows the request id. Whatever answers with
 //! an error status and no problem of its own (axum's rejections, an unknown route) gets one there too.
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::{IntoResponses, ToSchema};
 
+use super::throttle::Allowance;
 use crate::db::DbError;
 use crate::input::{FaultKind, Faults, FieldFault};
 
@@ -44,9 +45,12 @@ pub struct Problem {
 
 /// An error on its way to the client.
 #[derive(Debug)]
-pub struct ApiError {
-    problem: Box<Problem>,
-    retry_after_s: Option<u64>,
+pub struct ApiError(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    problem: Problem,
+    headers: HeaderMap,
 }
 
 /// The problem that the outermost layer is to write.
@@ -57,32 +61,62 @@ impl ApiError {
     /// An error with a status, a stable code and a sentence for people.
     #[must_use]
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self {
-            problem: Box::new(Problem {
-                kind: format!("urn:ar-supervisor:problem:{code}"),
-                title: status.canonical_reason().unwrap_or("Error"),
-                status: status.as_u16(),
-                detail: detail.into(),
-                code,
-                request_id: String::new(),
-                errors: Vec::new(),
-                extra: Map::new(),
-            }),
-            retry_after_s: None,
-        }
+        let problem = Problem {
+            kind: kind_of(code),
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            detail: detail.into(),
+            code,
+            request_id: String::new(),
+            errors: Vec::new(),
+            extra: Map::new(),
+        };
+        Self(Box::new(Parts { problem, headers: HeaderMap::new() }))
     }
 
     /// The same error with one more member in its document.
     #[must_use]
     pub fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
-        self.problem.extra.insert(member.to_owned(), value.into());
+        self.0.problem.extra.insert(member.to_owned(), value.into());
+        self
+    }
+
+    /// The same error under another code, if it is an input error and all its faults are among those named.
+    #[must_use]
+    pub(crate) fn renamed_if_only(mut self, code: &'static str, fault_codes: &[&str]) -> Self {
+        let problem = &mut self.0.problem;
+        if !problem.errors.is_empty() && problem.errors.iter().all(|fault| fault_codes.contains(&fault.code)) {
+            problem.code = code;
+            problem.kind = kind_of(code);
+        }
+        self
+    }
+
+    /// The same error, saying when to come back.
+    #[must_use]
+    pub(crate) fn retry_after(mut self, seconds: u64) -> Self {
+        self.0.headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        self
+    }
+
+    /// The same error, saying what is asked for (`WWW-Authenticate`).
+    #[must_use]
+    pub(crate) fn challenge(mut self, challenge: &'static str) -> Self {
+        self.0.headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        self
+    }
+
+    /// The same error, saying what the caller's limit is.
+    #[must_use]
+    pub(super) fn limited(mut self, allowance: Allowance) -> Self {
+        allowance.write(&mut self.0.headers);
         self
     }
 
     /// 503: the service cannot answer now, and says when to come back.
     #[must_use]
     pub fn unavailable(code: &'static str, detail: impl Into<String>) -> Self {
-        Self { retry_after_s: Some(RETRY_AFTER_S), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail) }
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after(RETRY_AFTER_S)
     }
 
     /// 500: a bug of ours. What happened is for the log, not for the client.
@@ -115,6 +149,10 @@ impl ApiError {
     }
 }
 
+fn kind_of(code: &str) -> String {
+    format!("urn:ar-supervisor:problem:{code}")
+}
+
 impl From<Faults> for ApiError {
     /// 400 when anything could not be read, else 422; all faults are named.
     fn from(faults: Faults) -> Self {
@@ -126,7 +164,7 @@ impl From<Faults> for ApiError {
             many => format!("{} faults in the input", many.len()),
         };
         let mut error = Self::new(status, "invalid_input", detail);
-        error.problem.errors = errors;
+        error.0.problem.errors = errors;
         error
     }
 }
@@ -144,12 +182,10 @@ impl From<DbError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = status.into_response();
-        if let Some(seconds) = self.retry_after_s {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        response.extensions_mut().insert(PendingProblem(self.problem));
+        let Parts { problem, headers } = *self.0;
+        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, headers).into_response();
+        response.extensions_mut().insert(PendingProblem(Box::new(problem)));
         response
     }
 }
@@ -176,4 +212,40 @@ pub(crate) enum NotFound {
     /// There is no such thing.
     #[response(status = 404, content_type = "application/problem+json")]
     NotFound(Problem),
+}
+
+/// What every route that asks for a token may fail with besides, for OpenAPI.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "documents responses")]
+pub(crate) enum AccessFailures {
+    /// No token, or none that is good: `WWW-Authenticate` says what is asked for.
+    #[response(status = 401, content_type = "application/problem+json")]
+    Unauthorized(Problem),
+    /// The role is not enough.
+    #[response(status = 403, content_type = "application/problem+json")]
+    Forbidden(Problem),
+    /// Too many requests; `Retry-After` says when to come back.
+    #[response(status = 429, content_type = "application/problem+json")]
+    TooMany(Problem),
+}
+
+/// What every route that takes a body may fail with besides, for OpenAPI.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "documents responses")]
+pub(crate) enum BodyFailures {
+    /// The body is larger than this route takes.
+    #[response(status = 413, content_type = "application/problem+json")]
+    TooLarge(Problem),
+    /// The body's `Content-Type` is not one this route takes.
+    #[response(status = 415, content_type = "application/problem+json")]
+    MediaType(Problem),
+}
+
+/// 429, for OpenAPI.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "documents responses")]
+pub(crate) enum TooMany {
+    /// Too many requests; `Retry-After` says when to come back.
+    #[response(status = 429, content_type = "application/problem+json")]
+    TooMany(Problem),
 }

@@ -16,13 +16,18 @@ use super::api_error::{ApiError, PendingProblem};
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
+/// The request's id, for handlers that write it down.
+#[derive(Clone)]
+pub(super) struct RequestId(pub(super) String);
+
 /// Wraps a request: see the head of this file.
-pub(super) async fn layer(request: Request, next: Next) -> Response {
+pub(super) async fn layer(mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let request_id = request.headers().get(&X_REQUEST_ID).filter(|id| is_sane(id)).cloned().unwrap_or_else(new_id);
     let id_text = request_id.to_str().unwrap_or_default().to_owned();
     let trace = request.headers().get(&TRACEPARENT).and_then(|value| trace_id(value.to_str().ok()?).map(str::to_owned));
     let method = request.method().clone();
+    request.extensions_mut().insert(RequestId(id_text.clone()));
     let span = tracing::info_span!("request", request_id = id_text, trace_id = trace, %method);
     async move {
         // Set by the router, below us: the path's pattern never holds positions or tokens.

@@ -1,13 +1,16 @@
 //! Cursors: where a list goes on. Opaque to clients, sealed with a key of ours, and bound to the list and
 //! its filters, so that an edited or a foreign one is refused instead of answering something else.
 
-use aws_lc_rs::{hkdf, hmac};
+use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use secrecy::{ExposeSecret, SecretString};
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+use uuid::Uuid;
 
 use super::ApiError;
 use crate::input::Faults;
+use crate::keys;
 
 /// Bytes of the seal: 128 bits.
 const SEAL_LEN: usize = 16;
@@ -43,10 +46,7 @@ impl CursorKey {
     /// Derives the key from the service's secret (HKDF-SHA-256).
     #[must_use]
     pub fn derive(secret: &SecretString) -> Self {
-        let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, b"ar-supervisor");
-        let pseudo_random_key = salt.extract(secret.expose_secret().as_bytes());
-        let key = pseudo_random_key.expand(&[b"cursor"], hmac::HMAC_SHA256).map(hmac::Key::from);
-        Self(key.expect("one block of HKDF-SHA-256 is never too long"))
+        Self(hmac::Key::new(hmac::HMAC_SHA256, &keys::derive(secret, "cursor")))
     }
 
     /// Makes the text of a cursor: `position` is where the list goes on, `scope` names the list and its filters.
@@ -101,6 +101,20 @@ impl CursorKey {
         context.update(scope.as_bytes());
         context.update(position);
         context.sign()
+    }
+}
+
+/// The position in a list by time and id, newest first.
+pub(crate) struct TimePosition;
+
+impl TimePosition {
+    pub(crate) fn write(at: DateTime<Utc>, id: Uuid) -> Vec<u8> {
+        [at.timestamp_micros().to_be_bytes().as_slice(), id.as_bytes()].concat()
+    }
+
+    pub(crate) fn read(position: &[u8]) -> Option<(DateTime<Utc>, Uuid)> {
+        let (micros, id) = position.split_first_chunk::<8>()?;
+        Some((DateTime::from_timestamp_micros(i64::from_be_bytes(*micros))?, Uuid::from_slice(id).ok()?))
     }
 }
 

@@ -1,8 +1,9 @@
 //! The API described: OpenAPI 3.1, read off the routes, and a page to browse it that needs no network.
 
 use axum::Router;
-use utoipa::OpenApi;
 use utoipa::openapi::OpenApi as Document;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::layers;
@@ -19,12 +20,31 @@ pub const OPENAPI_PATH: &str = "/openapi.json";
     ),
     tags(
         (name = "discovery", description = "What is where, for phones; no token needed."),
+        (name = "decorations", description = "What admins make of it: create, change, remove, import, export."),
         (name = "regions", description = "Named areas of the Earth."),
+        (name = "accounts", description = "Signing in, and who may do what."),
+        (name = "audit", description = "Who changed what and when."),
         (name = "health", description = "For orchestrators."),
     ),
     components(schemas(super::Problem, crate::input::FieldFault)),
+    modifiers(&Bearer),
 )]
 struct About;
+
+/// Says what a token is; each route says whether it wants one, and whose.
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, document: &mut Document) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("JWT")
+            .description(Some("The `access_token` of POST /api/v1/auth/login. A route that names `admin` wants one of an admin."))
+            .build();
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+    }
+}
 
 /// The head of the document; routes add the rest.
 pub(super) fn about() -> Document {

@@ -24,7 +24,7 @@ struct Health {
 /// Whether the process runs
 ///
 /// 200 as long as it does; it asks nothing of the database.
-#[utoipa::path(get, path = "/health/live", tag = "health", responses(
+#[utoipa::path(get, path = "/health/live", tag = "health", security(()), responses(
     (status = 200, description = "It runs.", body = Health),
     (status = 400, description = "It takes no parameters.", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -35,7 +35,7 @@ async fn live(StrictQuery(Nothing): StrictQuery<Nothing>) -> Json<Health> {
 /// Whether requests can be served
 ///
 /// 200 when the schema is in place, the database answers within a second and the service is not stopping.
-#[utoipa::path(get, path = "/health/ready", tag = "health", responses(
+#[utoipa::path(get, path = "/health/ready", tag = "health", security(()), responses(
     (status = 200, description = "It can serve.", body = Health),
     (status = 400, description = "It takes no parameters.", body = Problem, content_type = "application/problem+json"),
     (status = 503, description = "Not now: starting, stopping, or without its database.", body = Problem, content_type = "application/problem+json"),

@@ -1,6 +1,8 @@
 //! The router of the whole service, and the layers around every route. Outermost first: request id and
-//! problem documents, panics, the size of the head, time, load, compression.
+//! problem documents, panics, security headers and https, CORS, the size of the head, time, compression; and
+//! around each route of the API: load, access.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -9,24 +11,33 @@ use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
+use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::{CompressionLayer, CompressionLevel};
 use utoipa_axum::router::OpenApiRouter;
 
-use super::{ApiError, context, docs, health};
+use super::access::{self, AccessTable};
+use super::{ApiError, context, docs, health, security};
 use crate::state::AppState;
 
 /// Largest target and largest header section of a request.
 const MAX_HEAD_PART_BYTES: usize = 16 * 1024;
 /// Largest body of a route that sets no limit of its own.
 const MAX_BODY_BYTES: usize = 64 * 1024;
+/// Imports are streamed, take as long as they take, and watch over idleness themselves.
+const IMPORT_PATH: &str = "/api/v1/decorations/import";
 /// Time for a whole request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// All routes of the service with all their layers.
 pub fn router(state: AppState) -> Router {
     let (api, openapi) = api_routes().split_for_parts();
-    let api = api.with_state(state.clone()).route_layer(middleware::from_fn_with_state(state, shed));
+    let table = Arc::new(AccessTable::of(&openapi));
+    let api = api
+        .with_state(state.clone())
+        .route_layer(middleware::from_fn_with_state((state.clone(), table), access::layer))
+        .route_layer(middleware::from_fn_with_state(state.clone(), shed));
+    let cors = option_layer(security::cors(&state.http.allowed_origins));
     Router::new()
         .merge(api)
         .merge(docs::routes(openapi))
@@ -37,15 +48,18 @@ pub fn router(state: AppState) -> Router {
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
         .layer(middleware::from_fn(limit_time))
         .layer(middleware::from_fn(limit_head))
+        .layer(cors)
+        .layer(middleware::from_fn_with_state(state, security::layer))
         .layer(CatchPanicLayer::custom(context::panic_response))
         .layer(middleware::from_fn(context::layer))
 }
 
 /// The documented routes: what OpenAPI publishes is read off these.
 pub(super) fn api_routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::with_openapi(docs::about())
-        .merge(health::routes())
-        .nest("/api/v1", crate::decorations::routes().merge(crate::regions::routes()))
+    OpenApiRouter::with_openapi(docs::about()).merge(health::routes()).merge(crate::accounts::key_routes()).nest(
+        "/api/v1",
+        crate::decorations::routes().merge(crate::regions::routes()).merge(crate::accounts::routes()).merge(crate::audit::routes()),
+    )
 }
 
 /// 414 and 431: before anything is looked up.
@@ -63,6 +77,9 @@ async fn limit_head(request: Request, next: Next) -> Response {
 
 /// 503 when a request takes too long, whoever is to blame: its client's slow body or our slow database.
 async fn limit_time(request: Request, next: Next) -> Response {
+    if request.uri().path() == IMPORT_PATH {
+        return next.run(request).await;
+    }
     match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
         Ok(response) => response,
         Err(_elapsed) => ApiError::unavailable("timeout", "the request took longer than 10 s").into_response(),

@@ -2,21 +2,39 @@
 //! answering errors. What a route does is in its feature's folder.
 
 mod accept;
+mod access;
 mod api_error;
+mod body;
+mod client;
+mod conditional;
 mod context;
 mod cursor;
 mod docs;
 mod format;
 mod health;
+mod idempotency;
 mod layers;
+mod path;
 mod query;
+mod security;
+mod throttle;
+mod tls;
 
 pub use accept::{ConnectionLimits, serve};
 pub use api_error::{ApiError, Problem};
 pub use cursor::{Cursor, CursorKey};
 pub use docs::{OPENAPI_PATH, openapi};
 pub use layers::router;
+pub use throttle::{RateLimits, Throttle};
+pub use tls::{Tls, TlsError};
 
-pub(crate) use api_error::{NotFound, ReadFailures};
+pub(crate) use access::{Admin, Caller, ClientAddress};
+pub(crate) use api_error::{AccessFailures, BodyFailures, NotFound, ReadFailures, TooMany};
+pub(crate) use body::{JsonBody, media_type};
+pub(crate) use conditional::{IfMatch, IfNoneMatch, Tags, etag, precondition_required, version_mismatch};
+pub(crate) use cursor::TimePosition;
 pub(crate) use format::{FeatureCollection, Format, Page, Placed, answer, geo_json, json};
+pub(crate) use idempotency::{Claim, IdempotencyKey, claim, keep, key_reused};
+pub(crate) use path::{PathId, PathText};
 pub(crate) use query::{FromQuery, Nothing, QueryReader, StrictQuery};
+pub(crate) use throttle::network_of;

@@ -5,11 +5,13 @@ use std::borrow::Cow;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use chrono::{DateTime, Utc};
 use percent_encoding::percent_decode;
+use uuid::Uuid;
 
 use super::{ApiError, Cursor};
 use crate::geo::{Bounds, BoundsError, LatLng};
-use crate::input::{Faults, IntegerText, check_text, decimal, integer};
+use crate::input::{FaultKind, Faults, IntegerText, check_text, decimal, integer, read_time};
 
 /// A type that is read from a query string.
 pub(crate) trait FromQuery: Sized {
@@ -81,7 +83,7 @@ impl QueryReader {
     }
 
     /// The faults found, the unknown parameters among them.
-    fn into_faults(mut self) -> Faults {
+    pub(super) fn into_faults(mut self) -> Faults {
         for parameter in self.parameters.iter().filter(|parameter| !parameter.asked_for) {
             self.faults.unreadable(&parameter.name, "unknown", "is not a parameter of this route");
         }
@@ -178,6 +180,37 @@ impl QueryReader {
             self.faults.out_of_domain(name, "unknown_value", format!("is none of {words}"));
         }
         value.map(Some).ok_or(())
+    }
+
+    /// True or false that may be given; `Err(())` when it is neither.
+    pub(crate) fn optional_boolean(&mut self, name: &str) -> Result<Option<bool>, ()> {
+        let Some(text) = self.take(name) else { return Ok(None) };
+        let value = text.parse().ok();
+        if value.is_none() {
+            self.faults.unreadable(name, "not_a_boolean", "is neither true nor false");
+        }
+        value.map(Some).ok_or(())
+    }
+
+    /// An identifier that may be given; `Err(())` when it is none.
+    pub(crate) fn optional_uuid(&mut self, name: &str) -> Result<Option<Uuid>, ()> {
+        let Some(text) = self.take(name) else { return Ok(None) };
+        let value = Uuid::try_parse(&text).ok().filter(|_| text.len() == 36);
+        if value.is_none() {
+            self.faults.unreadable(name, "not_a_uuid", "is not a UUID");
+        }
+        value.map(Some).ok_or(())
+    }
+
+    /// A time that may be given, in the form of RFC 3339; `Err(())` when a fault was noted.
+    pub(crate) fn optional_time(&mut self, name: &str) -> Result<Option<DateTime<Utc>>, ()> {
+        let Some(text) = self.take(name) else { return Ok(None) };
+        match read_time(&text) {
+            Ok(time) => return Ok(Some(time)),
+            Err(kind @ FaultKind::OutOfDomain) => self.faults.note(name, "not_a_time", "has no zone, or is out of range", kind),
+            Err(kind) => self.faults.note(name, "not_a_time", "is not a time such as 2026-11-24T12:00:00Z", kind),
+        }
+        Err(())
     }
 
     /// A cursor that may be given; its seal is checked by the handler, which knows the filters.

@@ -45,6 +45,11 @@ impl Faults {
         self.push(field, code, detail.into(), FaultKind::OutOfDomain);
     }
 
+    /// Notes a fault of either kind.
+    pub(crate) fn note(&mut self, field: &str, code: &'static str, detail: &str, kind: FaultKind) {
+        self.push(field, code, detail.to_owned(), kind);
+    }
+
     fn push(&mut self, field: &str, code: &'static str, detail: String, kind: FaultKind) {
         self.0.push(FieldFault { field: field.to_owned(), code, detail, kind });
     }
@@ -67,6 +72,16 @@ impl Faults {
     /// Adds the faults of a part.
     pub(crate) fn append(&mut self, faults: Self) {
         self.0.extend(faults.0);
+    }
+
+    /// Adds the faults of a nested object, under its name.
+    pub(crate) fn append_under(&mut self, name: &str, faults: Self) {
+        self.0.extend(faults.0.into_iter().map(|fault| FieldFault { field: format!("{name}.{}", fault.field), ..fault }));
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// Whether nothing was found.

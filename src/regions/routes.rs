@@ -1,8 +1,6 @@
 //! Regions over HTTP, as GeoJSON features.
 
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -11,16 +9,18 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::store::{self, Kind, Region};
-use crate::http::{ApiError, Cursor, Format, FromQuery, NotFound, Nothing, Page, QueryReader, ReadFailures, StrictQuery, geo_json, json};
+use crate::http::{
+    ApiError, Cursor, Format, FromQuery, NotFound, Nothing, Page, PathText, QueryReader, ReadFailures, StrictQuery, TooMany, geo_json, json,
+};
 use crate::state::AppState;
 
-pub(crate) fn routes() -> OpenApiRouter<AppState> {
+pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(by_code))
 }
 
 /// A region as a GeoJSON feature (RFC 7946).
 #[derive(Serialize, ToSchema)]
-struct RegionFeature {
+pub(super) struct RegionFeature {
     /// Always `Feature`.
     #[serde(rename = "type")]
     #[schema(example = "Feature")]
@@ -106,10 +106,10 @@ impl FromQuery for List {
 /// All regions
 ///
 /// Regions with their borders, by code: each item is a GeoJSON feature.
-#[utoipa::path(get, path = "/regions", tag = "regions", params(ListParams), responses(
+#[utoipa::path(get, path = "/regions", tag = "regions", security(()), params(ListParams), responses(
     (status = 200, description = "One page, by code.", content(
         (Page<RegionFeature> = "application/json"), (RegionCollection = "application/geo+json"))),
-    ReadFailures,
+    ReadFailures, TooMany,
 ))]
 async fn list(State(state): State<AppState>, format: Format, StrictQuery(query): StrictQuery<List>) -> Result<Response, ApiError> {
     let List { kind, parent_code, limit, cursor } = query;
@@ -131,28 +131,19 @@ async fn list(State(state): State<AppState>, format: Format, StrictQuery(query):
 /// One region
 ///
 /// A region with its border as a GeoJSON feature.
-#[utoipa::path(get, path = "/regions/{code}", tag = "regions",
+#[utoipa::path(get, path = "/regions/{code}", tag = "regions", security(()),
     params(("code" = String, Path, description = "The region's code; case does not matter.", example = "DE")),
     responses(
         (status = 200, description = "The region.", body = RegionFeature, content_type = "application/geo+json"),
-        ReadFailures, NotFound,
+        ReadFailures, NotFound, TooMany,
     )
 )]
-async fn by_code(
-    State(state): State<AppState>,
-    code: Result<Path<String>, PathRejection>,
-    StrictQuery(Nothing): StrictQuery<Nothing>,
-) -> Result<Response, ApiError> {
-    let unknown = || ApiError::new(StatusCode::NOT_FOUND, "unknown_region", "no region has that code");
-    // What is no text is no code either.
-    let Path(code) = code.map_err(|_not_utf8| unknown())?;
-    if code.contains('\0') {
-        return Err(unknown());
-    }
+async fn by_code(State(state): State<AppState>, path: PathText, StrictQuery(Nothing): StrictQuery<Nothing>) -> Result<Response, ApiError> {
+    let code = path.read().ok_or_else(store::unknown_region)?;
     let read = state.db.hot().run("reading a region", |connection| {
         let code = code.clone();
         Box::pin(async move { store::by_code(connection, &code).await })
     });
-    let region = read.await?.ok_or_else(unknown)?;
+    let region = read.await?.ok_or_else(store::unknown_region)?;
     geo_json(&RegionFeature::from(region))
 }

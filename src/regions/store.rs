@@ -157,25 +157,107 @@ fn region(code: String, name: String, kind: Kind, parent_code: Option<String>, b
     Ok(Region { code, name, kind, parent_code, border })
 }
 
+/// What became of a region that was put in.
+pub(super) struct Put {
+    /// Its code as stored.
+    pub(super) code: String,
+    pub(super) is_new: bool,
+}
+
+/// Why a region was not put in.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PutError {
+    /// The border is no clean area; PostGIS says why.
+    #[error("invalid border: {0}")]
+    Invalid(String),
+    /// The parent is not there.
+    #[error("unknown parent")]
+    UnknownParent,
+    /// The parent is the region itself or one of its parts.
+    #[error("a region within itself")]
+    Cycle,
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// No region has that code.
+pub(super) fn unknown_region() -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, "unknown_region", "no region has that code")
+}
+
+/// Puts a region in, or replaces the one with its code in whatever case, after checking all that can be wrong
+/// with it.
+pub(super) async fn put(connection: &mut PgConnection, region: &NewRegion) -> Result<Put, PutError> {
+    // One at a time, because who is part of whom is looked at across rows; readers do not wait.
+    sqlx::raw_sql("LOCK TABLE ar.regions IN SHARE ROW EXCLUSIVE MODE").execute(&mut *connection).await?;
+    let border = Geom(region.border.clone());
+    let detail = sqlx::query!(r#"SELECT valid AS "valid!", reason, ST_AsText(location, 8) AS at FROM ST_IsValidDetail($1)"#, border as _);
+    let detail = detail.fetch_one(&mut *connection).await?;
+    if !detail.valid {
+        let reason = detail.reason.unwrap_or_default();
+        return Err(PutError::Invalid(detail.at.map_or(reason.clone(), |at| format!("{reason} at {at}"))));
+    }
+    let parent_code = match &region.parent_code {
+        None => None,
+        Some(parent_code) => Some(parent_of(connection, &region.code, parent_code).await?),
+    };
+    upsert(connection, &NewRegion { parent_code, ..region.clone() }).await.map_err(PutError::from)
+}
+
+/// The parent's code as stored.
+async fn parent_of(connection: &mut PgConnection, code: &str, parent_code: &str) -> Result<String, PutError> {
+    let chain = sqlx::query!(
+        r#"WITH RECURSIVE chain AS (
+               SELECT r.code, r.parent_code, 1 AS depth FROM ar.regions r WHERE lower(r.code COLLATE "und-x-icu") = lower($1::text COLLATE "und-x-icu")
+               UNION ALL
+               SELECT r.code, r.parent_code, c.depth + 1 FROM ar.regions r JOIN chain c ON r.code = c.parent_code
+           )
+           SELECT code AS "code!", lower(code COLLATE "und-x-icu") = lower($2::text COLLATE "und-x-icu") AS "is_itself!" FROM chain ORDER BY depth"#,
+        parent_code,
+        code
+    );
+    let chain = chain.fetch_all(connection).await?;
+    if chain.iter().any(|link| link.is_itself) {
+        return Err(PutError::Cycle);
+    }
+    let parent = chain.into_iter().next().map(|link| link.code);
+    // A new region cannot be there yet to be its own parent.
+    let is_itself = parent_code.eq_ignore_ascii_case(code);
+    parent.ok_or(if is_itself { PutError::Cycle } else { PutError::UnknownParent })
+}
+
+async fn upsert(connection: &mut PgConnection, region: &NewRegion) -> Result<Put, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"INSERT INTO ar.regions (code, name, kind, parent_code, border) VALUES ($1, $2, $3, $4, $5)
+           ON CONFLICT (lower(code COLLATE "und-x-icu")) DO UPDATE SET name = excluded.name, kind = excluded.kind,
+               parent_code = excluded.parent_code, border = excluded.border, updated_at = now()
+           RETURNING code, xmax = 0 AS "is_new!""#,
+        region.code,
+        region.name,
+        region.kind.as_str(),
+        region.parent_code,
+        Geom(region.border.clone()) as _
+    );
+    row.fetch_one(connection).await.map(|row| Put { code: row.code, is_new: row.is_new })
+}
+
+/// Deletes a region, whatever the case of its code; the code as it was stored.
+pub(super) async fn delete(connection: &mut PgConnection, code: &str) -> Result<Option<String>, sqlx::Error> {
+    let deleted = sqlx::query_scalar!(
+        r#"DELETE FROM ar.regions WHERE lower(code COLLATE "und-x-icu") = lower($1::text COLLATE "und-x-icu") RETURNING code"#,
+        code
+    );
+    deleted.fetch_optional(connection).await
+}
+
 /// Puts regions in, parents before children; those that are there already are replaced.
 ///
 /// # Errors
 /// When the database fails, or a border is invalid.
 pub async fn put_all(connection: &mut PgConnection, regions: &[NewRegion]) -> Result<(), DbError> {
     for region in regions {
-        sqlx::query!(
-            "INSERT INTO ar.regions (code, name, kind, parent_code, border) VALUES ($1, $2, $3, $4, $5)
-             ON CONFLICT (code) DO UPDATE SET name = excluded.name, kind = excluded.kind, parent_code = excluded.parent_code,
-                 border = excluded.border, updated_at = now()",
-            region.code,
-            region.name,
-            region.kind.as_str(),
-            region.parent_code,
-            Geom(region.border.clone()) as _
-        )
-        .execute(&mut *connection)
-        .await
-        .map_err(|error| DbError::new("putting in a region", error))?;
+        upsert(&mut *connection, region).await.map_err(|error| DbError::new("putting in a region", error))?;
     }
     Ok(())
 }

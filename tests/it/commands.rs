@@ -76,7 +76,7 @@ fn dev(data_dir: &Path) -> (Running, String) {
 fn curl_addresses(printed: &str) -> Vec<String> {
     printed
         .lines()
-        .filter(|line| line.trim().starts_with("curl"))
+        .filter(|line| line.trim().starts_with("curl") && !line.contains("--json"))
         .filter_map(|line| Some(line.rsplit_once(" '")?.1.trim_end_matches('\'').to_owned()))
         .collect()
 }
@@ -99,6 +99,13 @@ async fn dev_starts_from_nothing_keeps_its_data_and_leaves_no_server_behind() {
         let body: serde_json::Value = answer.json().await.expect("JSON");
         assert!(body["items"].as_array().is_some_and(|items| !items.is_empty()), "{address}: {body}");
     }
+    let address = addresses[0].split("/api/").next().expect("an address");
+    let told = printed.lines().find_map(|line| line.trim().strip_prefix("the admin")).expect("the admin is named");
+    let (email, password) = told.split_once(", password ").expect("a password");
+    let login = serde_json::json!({"email": email.trim(), "password": password.split(' ').next()});
+    let answer = reqwest::Client::new().post(format!("{address}/api/v1/auth/login")).json(&login).send().await.expect("answers");
+    let signed_in: serde_json::Value = answer.json().await.expect("JSON");
+    assert_eq!(signed_in["user"]["role"], "admin", "{signed_in}");
     let server = postmaster(&data_dir).expect("PostgreSQL runs");
     first.signal("-INT");
     assert_eq!(first.end(), Some(0));

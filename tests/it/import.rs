@@ -164,7 +164,7 @@ async fn a_dry_run_tells_all_and_changes_nothing() {
     let t = Importer::new().await;
     t.import(Format::NdJson, row("a", "x").to_string()).await;
     let rows = [row("a2", "x").to_string(), row("b", "y").to_string(), "{}".to_owned()].join("\n");
-    let report = t.import_with(Format::NdJson, rows, Options { dry_run: true, cdn_base_url: None }).await;
+    let report = t.import_with(Format::NdJson, rows, Options { dry_run: true, ..Options::default() }).await;
     assert_eq!(counts(&report), [1, 1, 0, 1]);
     assert_eq!(t.scalar::<String>("SELECT string_agg(name, ',') FROM ar.decorations").await, "a");
 }
@@ -174,7 +174,7 @@ async fn assets_off_the_cdn_are_refused() {
     let t = Importer::new().await;
     let mut off = row("a", "x");
     off["low_res_url"] = json!("https://elsewhere.example.com/a.glb");
-    let options = Options { dry_run: false, cdn_base_url: Some("https://cdn.example.com/ar".parse().expect("a URL")) };
+    let options = Options { cdn_base_url: Some("https://cdn.example.com/ar".parse().expect("a URL")), ..Options::default() };
     let report = t.import_with(Format::NdJson, off.to_string(), options).await;
     assert_eq!((report.errors[0].field.as_str(), report.errors[0].code), ("low_res_url", "off_cdn"));
 }

@@ -1,47 +1,12 @@
-//! JSON objects read strictly: a name that comes twice is an error (`serde_json` would keep the last one), and
-//! a GeoJSON collection is read feature by feature, never as a whole.
+//! A GeoJSON collection read feature by feature, never as a whole.
 
 use std::fmt;
 
 use serde::Deserializer;
-use serde::de::{Deserialize, DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use crate::decorations::content::{Fields, Raw};
-
-/// A JSON object whose names are all different.
-pub(super) struct StrictObject(pub(super) Vec<(String, Value)>);
-
-impl<'de> Deserialize<'de> for StrictObject {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Names;
-        impl<'de> Visitor<'de> for Names {
-            type Value = StrictObject;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<StrictObject, A::Error> {
-                let mut members: Vec<(String, Value)> = Vec::with_capacity(24);
-                while let Some((name, value)) = map.next_entry::<String, Value>()? {
-                    if members.iter().any(|(known, _)| *known == name) {
-                        return Err(A::Error::custom(format_args!("the name {name:?} comes twice")));
-                    }
-                    members.push((name, value));
-                }
-                Ok(StrictObject(members))
-            }
-        }
-        deserializer.deserialize_map(Names)
-    }
-}
-
-impl From<StrictObject> for Fields {
-    fn from(object: StrictObject) -> Self {
-        Self(object.0.into_iter().map(|(name, value)| (name, Raw::Json(value))).collect())
-    }
-}
+use crate::input::StrictValue;
 
 /// Reads a GeoJSON `FeatureCollection` and hands over each feature; stops when `on_feature` answers false.
 pub(super) struct CollectionSeed<F>(pub(super) F);
@@ -103,8 +68,8 @@ impl<'de, F: FnMut(Value) -> bool> Visitor<'de> for Features<'_, F> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut features: A) -> Result<(), A::Error> {
         let mut wanted = true;
         while wanted {
-            let Some(feature) = features.next_element::<Value>()? else { return Ok(()) };
-            wanted = (self.0)(feature);
+            let Some(feature) = features.next_element::<StrictValue>()? else { return Ok(()) };
+            wanted = (self.0)(feature.0);
         }
         // Let the reader come to a clean end without looking at the rest.
         while features.next_element::<IgnoredAny>()?.is_some() {}

@@ -14,13 +14,15 @@ use serde::Serialize;
 use sqlx::PgPool;
 use tokio::sync::mpsc;
 use url::Url;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub use records::Format;
 
-use super::content::{self, Content, Fields};
+use super::content::{self, Content};
+use crate::audit::Actor;
 use crate::db::DbError;
-use crate::input::FieldFault;
+use crate::input::{FieldFault, Fields};
 
 /// Rows of a transaction.
 const BATCH_ROWS: usize = 1_000;
@@ -36,10 +38,13 @@ pub struct Options {
     pub cdn_base_url: Option<Url>,
     /// Check and compare everything, change nothing.
     pub dry_run: bool,
+    /// Who imports: for the audit log, and as `created_by` of what is new.
+    pub actor: Option<Actor>,
 }
 
 /// What an import did.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = ImportReport)]
 pub struct Report {
     /// New decorations.
     pub created: u64,
@@ -56,7 +61,8 @@ pub struct Report {
 }
 
 /// A fault of one row.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = ImportRowError)]
 pub struct RowError {
     /// Number of the row: the line of an NDJSON file, the record of a CSV file (its header not counted), the
     /// feature of a GeoJSON file; from 1.
@@ -123,7 +129,7 @@ pub async fn import(
     let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
     let cdn_base_url = options.cdn_base_url.clone();
     let reader = tokio::task::spawn_blocking(move || read_all(input, format, cdn_base_url.as_ref(), &sender));
-    let report = write_all(pool, receiver, options.dry_run, progress).await?;
+    let report = write_all(pool, receiver, &options, progress).await?;
     reader.await.map_err(|_panicked| ImportError::Reader)?;
     Ok(report)
 }
@@ -147,7 +153,7 @@ pub async fn import_contents(
             }
         }
     });
-    let report = write_all(pool, receiver, false, progress).await?;
+    let report = write_all(pool, receiver, &Options::default(), progress).await?;
     reader.await.map_err(|_panicked| ImportError::Reader)?;
     Ok(report)
 }
@@ -184,12 +190,12 @@ fn row_errors(row: u64, faults: Vec<FieldFault>) -> Vec<RowError> {
 async fn write_all(
     pool: &PgPool,
     mut batches: mpsc::Receiver<Batch>,
-    dry_run: bool,
+    options: &Options,
     mut progress: impl FnMut(Progress),
 ) -> Result<Report, ImportError> {
     let mut report = Report::default();
     let mut unknown = std::collections::BTreeSet::new();
-    let mut writer = write::Writer::new(dry_run);
+    let mut writer = write::Writer::new(options.dry_run, options.actor.clone());
     let mut rows = 0;
     while let Some(batch) = batches.recv().await {
         rows += batch.rows.len() as u64 + batch.rejected;

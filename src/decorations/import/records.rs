@@ -6,17 +6,18 @@ use std::path::Path;
 use serde::de::DeserializeSeed;
 use serde_json::Value;
 
-use super::json::{CollectionSeed, StrictObject};
-use super::{Fields, RowError};
-use crate::decorations::content::Raw;
+use super::RowError;
+use super::json::CollectionSeed;
+use crate::input::{Fields, Raw, StrictObject};
 
-/// Format of an import.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Format of an import or export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[value(rename_all = "lower")]
 pub enum Format {
-    /// A GeoJSON `FeatureCollection` of points.
-    GeoJson,
     /// One JSON object a line.
     NdJson,
+    /// A GeoJSON `FeatureCollection` of points.
+    GeoJson,
     /// A table with a header of field names.
     Csv,
 }
@@ -25,6 +26,20 @@ pub enum Format {
 const MAX_LINE_BYTES: u64 = 64 * 1024;
 
 impl Format {
+    /// The words, for messages.
+    pub(crate) const WORDS: &str = "ndjson, geojson, csv";
+
+    /// The format of a word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        match word {
+            "ndjson" => Some(Self::NdJson),
+            "geojson" => Some(Self::GeoJson),
+            "csv" => Some(Self::Csv),
+            _ => None,
+        }
+    }
+
     /// The format that a file's name tells, `.gz` aside.
     #[must_use]
     pub fn of_path(path: &Path) -> Option<Self> {
@@ -83,7 +98,7 @@ fn nd_json(mut input: impl BufRead, mut on_row: impl FnMut(u64, Fielded, u64) ->
         } else if text.iter().all(u8::is_ascii_whitespace) {
             continue;
         } else {
-            serde_json::from_slice(text).map(|object: StrictObject| object.into()).map_err(|error| unreadable(number, error.to_string()))
+            serde_json::from_slice(text).map(|StrictObject(members)| members.into()).map_err(|error| unreadable(number, error.to_string()))
         };
         if !on_row(number, fields, bytes) {
             break;

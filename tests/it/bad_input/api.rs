@@ -47,7 +47,8 @@ impl Parameter {
         let name = value["name"].as_str().expect("a name").to_owned();
         let required = value["required"] == true;
         assert!(!required || example.is_some(), "{name} is required: OpenAPI should give an example, for people and for this test");
-        Self { name, required, example: example.unwrap_or_else(|| "art".to_owned()), schema }
+        let otherwise = if schema["type"] == "boolean" { "true" } else { "art" };
+        Self { name, required, example: example.unwrap_or_else(|| otherwise.to_owned()), schema }
     }
 
     pub(super) fn kind(&self) -> &str {
@@ -64,25 +65,34 @@ impl Parameter {
     }
 }
 
-/// A service on which the examples of the document find something.
+/// A path with the examples of its parameters filled in.
+pub(super) fn filled_in(template: &str, operation: &Value) -> String {
+    let parameters = operation["parameters"].as_array().into_iter().flatten().filter(|parameter| parameter["in"] == "path");
+    parameters
+        .map(Parameter::of)
+        .fold(template.to_owned(), |path, parameter| path.replace(&format!("{{{}}}", parameter.name), &parameter.example))
+}
+
+/// A service on which the examples of the document find something; an admin asks it.
 pub(super) async fn served() -> (TestServer, Vec<Route>) {
-    let t = TestServer::start().await;
+    let mut t = TestServer::start().await;
+    // Who is asked for a token answers without it before looking at the rest.
+    let admin = t.admin().await;
+    t.act_as(&admin);
     t.new_region("DE", "Germany").boxes(&[[47.2, 5.8, 55.1, 15.1]]).insert().await;
     t.decoration("here").at(52.52, 13.405).insert().await;
+    // The identifier that all examples have.
+    let example = "01890000-0000-7000-8000-000000000000".parse().expect("a UUID");
+    t.decoration("example").id(example).at(-30.0, 20.0).insert().await;
     t.fold_counts().await;
     let document = t.get("/openapi.json").await.ok().json();
     let mut routes = Vec::new();
     for (template, item) in document["paths"].as_object().expect("paths") {
         let Some(get) = item.get("get") else { continue };
-        // Who is asked for a token answers without it before looking at the rest.
-        if get.get("security").is_some() {
-            continue;
-        }
         let parameters = get["parameters"].as_array().cloned().unwrap_or_default();
         let of = |place: &str| parameters.iter().filter(|parameter| parameter["in"] == place).map(Parameter::of).collect::<Vec<_>>();
         let in_path = of("path");
-        let path =
-            in_path.iter().fold(template.clone(), |path, parameter| path.replace(&format!("{{{}}}", parameter.name), &parameter.example));
+        let path = filled_in(template, get);
         let statuses = get["responses"].as_object().expect("responses").keys().map(|status| status.parse().expect("a status")).collect();
         routes.push(Route { path, template: template.clone(), query: of("query"), in_path, statuses });
     }

@@ -152,6 +152,18 @@ pub(super) fn bad_values(parameter: &Parameter) -> Vec<(String, u16)> {
             );
             add(&[&"A".repeat(10_240), &"A".repeat(512), &"A".repeat(513)], 400);
         }
+        "boolean" => add(&["", "yes", "1", "0", "TRUE", "True", "null", "%20true", "true%00"], 400),
+        "string" if parameter.schema["format"] == "uuid" => {
+            add(CONTROLS, 400);
+            let spellings = ["0189000000007000800000000000000", "01890000000070008000000000000000"];
+            add(&spellings, 400);
+            add(&["", "nope", "urn:uuid:01890000-0000-7000-8000-000000000000", "%7B01890000-0000-7000-8000-000000000000%7D", "'"], 400);
+        }
+        "string" if parameter.schema["format"] == "date-time" => {
+            add(CONTROLS, 400);
+            add(&["", "now", "2026-11-24", "1795521600", "2026-02-30T12:00:00Z", "2026-11-24T25:00:00Z", "24.11.2026", "null"], 400);
+            add(&["2026-11-24T12:00:00", "%2B10000-01-01T00:00:00Z", "0000-01-01T00:00:00Z"], 422);
+        }
         "string" => {
             add(&[""], 422);
             add(CONTROLS, 422);
@@ -180,6 +192,12 @@ pub(super) fn good_values(parameter: &Parameter) -> Vec<String> {
             parameter.schema["enum"].as_array().expect("words").iter().map(|word| word.as_str().expect("a word").to_owned()).collect()
         }
         "string" if parameter.name == "cursor" => Vec::new(),
+        "boolean" => vec!["true".to_owned(), "false".to_owned()],
+        "string" if parameter.schema["format"] == "uuid" => vec![parameter.example.clone(), parameter.example.to_uppercase()],
+        "string" if parameter.schema["format"] == "date-time" => {
+            let times = ["2026-11-24T12:00:00Z", "2026-11-24T12:00:00%2B01:00", "2026-11-24T12:00:00.123456789z", "0001-01-01T00:00:00Z"];
+            times.into_iter().chain(["9999-12-31T23:59:59.999999Z"]).map(str::to_owned).collect()
+        }
         _ => {
             let most = parameter.max_chars().expect("checked above");
             // Code points count, not bytes.

@@ -2,6 +2,7 @@
 //! new parameter is tested from the day it is published.
 
 mod api;
+mod bodies;
 mod boxes;
 mod corpus;
 mod everything;

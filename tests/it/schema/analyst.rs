@@ -61,6 +61,7 @@ async fn an_analyst_calls_every_function_of_gis() {
                 "double precision" => "1::float8",
                 "integer" => "5",
                 "uuid" => "NULL::uuid",
+                "uuid[]" => "'{}'::uuid[]",
                 "bigint" => "599405990164561919",
                 "text" => "'8928308280fffff'",
                 "geography" => "'SRID=4326;POINT(1 1)'::geography",

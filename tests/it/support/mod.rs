@@ -1,6 +1,7 @@
 //! What the tests stand on: a database server of their own, a clone of a migrated database for each test,
 //! the service on a real port, and the true distances to compare with.
 
+mod account;
 mod answer;
 mod cluster;
 mod decoration;
@@ -11,6 +12,7 @@ mod raw;
 mod server;
 mod wait;
 
+pub(crate) use account::{Account, PASSWORD};
 pub(crate) use answer::Answer;
 pub(crate) use cluster::{OwnCluster, TestDb, migrated_apart};
 pub(crate) use decoration::DecorationBuilder;
@@ -18,5 +20,5 @@ pub(crate) use earth::{geodesic, position};
 pub(crate) use place::{EdgeBuilder, RegionBuilder};
 pub(crate) use random::{Random, query_count};
 pub(crate) use raw::RawConnection;
-pub(crate) use server::{Config, TestServer, config_of};
+pub(crate) use server::{Config, SECRET, TestServer, config_of};
 pub(crate) use wait::eventually;

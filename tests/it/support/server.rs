@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 
+use ar_supervisor::accounts;
 use ar_supervisor::config::{DatabaseConfig, Environment};
 use ar_supervisor::db::Db;
-use ar_supervisor::http::{ConnectionLimits, CursorKey, router, serve};
+use ar_supervisor::http::{ConnectionLimits, Tls, router, serve};
 use ar_supervisor::lifecycle::Lifecycle;
 use ar_supervisor::state::AppState;
 use sqlx::PgPool;
@@ -12,19 +13,35 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use super::{Answer, DecorationBuilder, EdgeBuilder, RegionBuilder, TestDb};
+use super::{Account, Answer, DecorationBuilder, EdgeBuilder, RegionBuilder, TestDb};
 
-const SECRET: &str = "k3v9Qm0dX7tLw2pRz8sYb5nJ1hGf4cUa";
+/// Every server of the tests that sets none of its own has this `JWT_SECRET`.
+pub(crate) const SECRET: &str = "k3v9Qm0dX7tLw2pRz8sYb5nJ1hGf4cUa";
 
 /// What a test may want to be otherwise.
 pub(crate) struct Config {
     pub(crate) limits: ConnectionLimits,
     pub(crate) started: bool,
+    /// Variables of the environment, before those that every test has.
+    pub(crate) environment: Vec<(&'static str, String)>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { limits: ConnectionLimits::default(), started: true }
+        Self { limits: ConnectionLimits::default(), started: true, environment: Vec::new() }
+    }
+}
+
+impl Config {
+    /// With one variable of the environment.
+    pub(crate) fn of(name: &'static str, value: impl Into<String>) -> Self {
+        Self::default().and(name, value)
+    }
+
+    /// With one more.
+    pub(crate) fn and(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.environment.push((name, value.into()));
+        self
     }
 }
 
@@ -35,7 +52,11 @@ pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
     pub(crate) lifecycle: Lifecycle,
     pub(crate) serving: Option<JoinHandle<()>>,
-    client: reqwest::Client,
+    /// What happens inside.
+    pub(crate) state: AppState,
+    pub(crate) client: reqwest::Client,
+    /// Sent with every request that brings no token of its own.
+    bearer: Option<String>,
     /// Last, so that it is dropped after those who use it.
     db: Option<TestDb>,
 }
@@ -61,23 +82,26 @@ impl TestServer {
 
     /// The service over a database that the test takes care of.
     pub(crate) async fn on(database: PgConnectOptions, config: Config) -> Self {
-        let server =
-            Environment::of(&[("JWT_SECRET", SECRET), ("SERVER_HOST", "127.0.0.1"), ("SERVER_PORT", "0")]).server().expect("configured");
+        let mut variables: Vec<(&str, &str)> = config.environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        variables.extend([("JWT_SECRET", SECRET), ("SERVER_HOST", "127.0.0.1"), ("SERVER_PORT", "0"), ("RATE_LIMIT", "off")]);
+        let server = Environment::of(&variables).server().expect("configured");
         let listener = TcpListener::bind((server.host, server.port)).await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let lifecycle = Lifecycle::new();
+        let state = AppState::new(Db::new(&config_of(database.clone())), &server, lifecycle.clone());
         if config.started {
             lifecycle.mark_started();
+            accounts::keep(&state, &lifecycle);
         }
-        let state = AppState::new(Db::new(&config_of(database.clone())), CursorKey::derive(&server.jwt_secret), lifecycle.clone());
+        let tls = server.http.tls.as_ref().map(|files| Tls::load(files).expect("certificate and key"));
         let serving = tokio::spawn({
-            let lifecycle = lifecycle.clone();
-            async move { serve(listener, router(state), config.limits, &lifecycle).await }
+            let (state, lifecycle) = (state.clone(), lifecycle.clone());
+            async move { serve(listener, router(state), config.limits, tls, &lifecycle).await }
         });
         let sql = PgPoolOptions::new().max_connections(3).connect_lazy_with(database);
         // Compression costs a debug build most of its time; one test asks for it by itself.
         let client = reqwest::Client::builder().no_gzip().no_proxy().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
-        Self { sql, address, lifecycle, serving: Some(serving), client, db: None }
+        Self { sql, address, lifecycle, serving: Some(serving), state, client, bearer: None, db: None }
     }
 
     /// The clone that it runs on.
@@ -92,7 +116,31 @@ impl TestServer {
 
     /// A request that a test wants to shape itself.
     pub(crate) fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
-        self.client.request(method, self.url(path))
+        let request = self.client.request(method, self.url(path));
+        match &self.bearer {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    /// Sends every request from now on in an account's name.
+    pub(crate) fn act_as(&mut self, account: &Account) {
+        self.bearer = Some(account.access_token.clone());
+    }
+
+    /// A new admin, signed in.
+    pub(crate) async fn admin(&self) -> Account {
+        Account::create(self, "admin").await
+    }
+
+    /// A new user, signed in.
+    pub(crate) async fn user(&self) -> Account {
+        Account::create(self, "user").await
+    }
+
+    /// POST of JSON, without a token but the server's own.
+    pub(crate) async fn post(&self, path: &str, body: serde_json::Value) -> Answer {
+        Answer::of(self.request(reqwest::Method::POST, path).json(&body)).await
     }
 
     /// GET of a path below the root.

@@ -1,0 +1,123 @@
+//! What goes on by itself: hearing of sessions that ended elsewhere, noting uses, and throwing away what is over.
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::db::{self, DbError, Notice, own_ms};
+use crate::lifecycle::Lifecycle;
+use crate::state::AppState;
+
+/// How often changes are looked for that no notice told of.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(2);
+/// How far back a sweep looks: longer than any transaction takes, so that none slips through between two.
+const SWEEP_WINDOW: Duration = Duration::from_secs(60);
+/// How often uses are written, in sweeps.
+const NOTE_USES_EVERY: u32 = 5;
+/// How often what is over is thrown away, in sweeps.
+const CLEAN_EVERY: u32 = 300;
+
+/// Starts it all; it ends with the service.
+pub fn keep(state: &AppState, lifecycle: &Lifecycle) {
+    let hearer = state.clone();
+    lifecycle.spawn(db::hear(state.db.clone(), lifecycle.clone(), move |notice| {
+        let live = &hearer.accounts.live;
+        match notice {
+            Notice::Session(id) => live.forget_session(id),
+            Notice::User(id) => live.forget_user(id),
+            // The sweep finds it, and nothing is trusted for longer than until then.
+            Notice::Missed => {}
+        }
+    }));
+    lifecycle.spawn(sweep_until(state.clone(), lifecycle.clone()));
+}
+
+async fn sweep_until(state: AppState, lifecycle: Lifecycle) {
+    let stopping = lifecycle.stopping();
+    let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut last_good: Option<Instant> = None;
+    for round in 0_u32.. {
+        tokio::select! {
+            () = stopping.cancelled() => break,
+            _ = ticks.tick() => {}
+        }
+        let asked = Instant::now();
+        if last_good.is_some_and(|good| asked.duration_since(good) > SWEEP_WINDOW / 2) {
+            // What happened between no sweep can tell any more.
+            state.accounts.live.forget_all();
+        }
+        match sweep(&state, asked).await {
+            Ok(()) => last_good = Some(asked),
+            Err(error) => {
+                let error = DbError::new("looking for sessions that ended", error);
+                tracing::warn!(error = &error as &dyn std::error::Error, "tokens are checked one by one until the database answers");
+            }
+        }
+        if round % NOTE_USES_EVERY == NOTE_USES_EVERY - 1 {
+            note_uses(&state).await;
+        }
+        if round % CLEAN_EVERY == CLEAN_EVERY - 1 {
+            state.throttle.forget_full();
+            if let Err(error) = clean(state.db.background()).await {
+                let error = DbError::new("throwing away what is over", error);
+                tracing::warn!(error = &error as &dyn std::error::Error, "old sessions stay a while longer");
+            }
+        }
+    }
+    note_uses(&state).await;
+}
+
+/// Asks what changed of late, and what time it is.
+async fn sweep(state: &AppState, asked: Instant) -> Result<(), sqlx::Error> {
+    let accounts = &state.accounts;
+    let asked_ms = own_ms();
+    let (now, changed) = changes(state.db.background()).await?;
+    accounts.clock.set(now, asked_ms);
+    for id in changed {
+        accounts.live.forget_session(id);
+    }
+    accounts.live.swept(asked);
+    Ok(())
+}
+
+async fn changes(pool: &PgPool) -> Result<(DateTime<Utc>, Vec<Uuid>), sqlx::Error> {
+    let window_s = SWEEP_WINDOW.as_secs_f64();
+    let row = sqlx::query!(
+        r#"SELECT clock_timestamp() AS "now!",
+               ARRAY(SELECT id FROM ar.user_sessions WHERE access_changed_at > now() - make_interval(secs => $1)) AS "changed!""#,
+        window_s
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok((row.now, row.changed))
+}
+
+async fn note_uses(state: &AppState) {
+    let mut used = state.accounts.live.take_used();
+    if used.is_empty() {
+        return;
+    }
+    // Instances that write at the same time take the rows in one order.
+    used.sort_unstable();
+    let noted = sqlx::query!(
+        "WITH used AS (SELECT id FROM ar.user_sessions WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED)
+         UPDATE ar.user_sessions s SET last_used = now() FROM used WHERE s.id = used.id",
+        &used
+    );
+    if let Err(error) = noted.execute(state.db.background()).await {
+        let error = DbError::new("noting uses of sessions", error);
+        tracing::warn!(error = &error as &dyn std::error::Error, "last uses are not noted");
+    }
+}
+
+/// Sessions are kept for 30 days beyond their end: an owner is known by the networks he signed in from.
+async fn clean(pool: &PgPool) -> Result<(), sqlx::Error> {
+    sqlx::query!("DELETE FROM ar.user_sessions WHERE expires_at < now() - interval '30 days'").execute(pool).await?;
+    sqlx::query!("DELETE FROM ar.ws_tickets WHERE expires_at < now()").execute(pool).await?;
+    sqlx::query!("DELETE FROM ar.password_resets WHERE expires_at < now()").execute(pool).await?;
+    sqlx::query!("DELETE FROM ar.idempotency_keys WHERE expires_at < now()").execute(pool).await?;
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! Accounts: who signs in, by which password, with which tokens, and what they may do.
+//!
+//! A request's journey: `http/access` asks [`Accounts::authenticate`], which knows a token it has seen (`live`),
+//! or checks it (`token`) and asks the database for its session (`store`).
+
+mod administration;
+mod background;
+mod hasher;
+mod identity;
+mod live;
+mod password;
+mod profile;
+mod refresh;
+mod sessions;
+mod sign_in;
+mod store;
+mod tickets;
+mod token;
+mod user;
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use sqlx::postgres::types::PgInterval;
+use utoipa_axum::router::OpenApiRouter;
+
+pub use administration::{CreateAdminError, create_admin};
+pub use background::keep;
+pub use identity::{Identity, Role};
+pub use user::User;
+
+use crate::config::TokenConfig;
+use crate::db::{Db, DbClock, DbError};
+use crate::http::ApiError;
+use crate::state::AppState;
+
+/// What signing in needs, and who is signed in.
+pub struct Accounts {
+    tokens: token::TokenKeys,
+    refresh: refresh::RefreshKeys,
+    refresh_ttl: Duration,
+    hasher: hasher::Hasher,
+    live: live::LiveSessions,
+    clock: DbClock,
+}
+
+impl Accounts {
+    /// Derives the keys and starts the hashing threads.
+    #[must_use]
+    pub fn new(config: &TokenConfig) -> Self {
+        Self {
+            tokens: token::TokenKeys::new(config),
+            refresh: refresh::RefreshKeys::new(config),
+            refresh_ttl: config.refresh_ttl,
+            hasher: hasher::Hasher::start(),
+            live: live::LiveSessions::new(),
+            clock: DbClock::default(),
+        }
+    }
+
+    /// Who an access token speaks for. One that was seen before costs a hash and a look into a table.
+    ///
+    /// # Errors
+    /// 401 when it is not one of ours, not in force, or its session has ended; 503 without the database.
+    pub async fn authenticate(&self, db: &Db, token: &str) -> Result<Identity, ApiError> {
+        let now_s = self.clock.now_s();
+        if let Some(identity) = self.live.seen(token, now_s) {
+            return Ok(identity);
+        }
+        let refused = || {
+            let detail = "the access token is not good, not yet or no longer; sign in, or POST /api/v1/auth/refresh";
+            ApiError::new(StatusCode::UNAUTHORIZED, "invalid_token", detail)
+                .challenge("Bearer realm=\"ar-supervisor\", error=\"invalid_token\"")
+        };
+        let claims = self.tokens.verify(token, now_s).ok_or_else(refused)?;
+        let mark = self.live.mark();
+        let role = store::live_role(db.write(), claims.sid, claims.sub).await;
+        let role = role.map_err(|error| DbError::new("looking for a session", error))?.ok_or_else(refused)?;
+        let identity = Identity { user_id: claims.sub, session_id: claims.sid, role };
+        self.live.remember(token, claims, &identity, mark);
+        Ok(identity)
+    }
+
+    /// Password hashes made so far, for metrics and tests.
+    #[must_use]
+    pub fn hashes_done(&self) -> u64 {
+        self.hasher.done()
+    }
+
+    fn refresh_life(&self) -> PgInterval {
+        PgInterval { months: 0, days: 0, microseconds: i64::try_from(self.refresh_ttl.as_micros()).unwrap_or(i64::MAX) }
+    }
+}
+
+/// The routes of this feature, below `/api/v1`.
+pub(crate) fn routes() -> OpenApiRouter<AppState> {
+    sign_in::routes().merge(profile::routes()).merge(sessions::routes()).merge(tickets::routes()).merge(administration::routes())
+}
+
+/// Where the public keys are, at the root.
+pub(crate) fn key_routes() -> OpenApiRouter<AppState> {
+    tickets::key_routes()
+}

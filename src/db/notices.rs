@@ -1,0 +1,94 @@
+//! What instances tell each other: `NOTIFY ar, '<kind>:<id>'`, sent in the transaction that changes something.
+//! A notice only wakes; it may be lost, and then a sweep finds what it told of.
+
+use std::time::Duration;
+
+use sqlx::postgres::PgListener;
+use uuid::Uuid;
+
+use super::Db;
+use crate::lifecycle::Lifecycle;
+
+/// The one channel.
+const CHANNEL: &str = "ar";
+/// Time between attempts to listen.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Something changed on some instance, this one perhaps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Notice {
+    /// A session ended.
+    Session(Uuid),
+    /// What an account may do changed, or all its sessions ended.
+    User(Uuid),
+    /// Notices may have been lost.
+    Missed,
+}
+
+impl Notice {
+    fn read(payload: &str) -> Option<Self> {
+        let (kind, id) = payload.split_once(':')?;
+        let id = Uuid::try_parse(id).ok()?;
+        match kind {
+            "session" => Some(Self::Session(id)),
+            "user" => Some(Self::User(id)),
+            _ => None,
+        }
+    }
+}
+
+/// Hands over every notice until the service stops.
+pub(crate) async fn hear(db: Db, lifecycle: Lifecycle, on_notice: impl Fn(Notice) + Send) {
+    let stopping = lifecycle.stopping();
+    let listening = async {
+        loop {
+            let error = listen(&db, &on_notice).await;
+            tracing::info!(%error, "not listening for notices; trying again");
+            tokio::time::sleep(RETRY).await;
+        }
+    };
+    tokio::select! {
+        () = stopping.cancelled() => {}
+        () = listening => {}
+    }
+}
+
+/// Listens as long as it goes well; why it ended.
+async fn listen(db: &Db, on_notice: &impl Fn(Notice)) -> sqlx::Error {
+    let mut listener = match PgListener::connect_with(db.background()).await {
+        Ok(listener) => listener,
+        Err(error) => return error,
+    };
+    if let Err(error) = listener.listen(CHANNEL).await {
+        return error;
+    }
+    // Whatever was told before we listened.
+    on_notice(Notice::Missed);
+    loop {
+        match listener.try_recv().await {
+            Ok(Some(notice)) => match Notice::read(notice.payload()) {
+                Some(notice) => on_notice(notice),
+                // Of a newer version, perhaps.
+                None => tracing::debug!(payload = notice.payload(), "a notice of an unknown kind"),
+            },
+            // The connection was lost; the next call opens another.
+            Ok(None) => on_notice(Notice::Missed),
+            Err(error) => return error,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notice_is_a_kind_and_an_id() {
+        let id = Uuid::now_v7();
+        assert_eq!(Notice::read(&format!("session:{id}")), Some(Notice::Session(id)));
+        assert_eq!(Notice::read(&format!("user:{id}")), Some(Notice::User(id)));
+        for other in ["", "session", "session:", "session:x", "moon:00000000-0000-0000-0000-000000000000"] {
+            assert_eq!(Notice::read(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Who may use a route: read off the OpenAPI document, so that what is published is what is enforced. A route
+//! that says nothing about its `security` lets nobody in.
+//!
+//! Here too is the throttle, because who is asking decides whose bucket it is.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde_json::Value;
+use utoipa::openapi::OpenApi as Document;
+use uuid::Uuid;
+
+use super::ApiError;
+use super::client::Client;
+use super::context::RequestId;
+use super::security::bearer;
+use super::throttle::{Bucket, Class, NOWHERE, network_of};
+use crate::accounts::{Identity, Role};
+use crate::state::AppState;
+
+/// Who may use a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Access {
+    /// Anybody, within the limits of a class.
+    Anyone(Class),
+    /// Whoever is signed in.
+    SignedIn,
+    /// Admins.
+    Admin,
+}
+
+/// Access by route and method.
+pub(super) struct AccessTable(HashMap<String, Vec<(Method, Access)>>);
+
+/// Member of an operation that names another class than `public` for a route without a token.
+const RATE_CLASS: &str = "x-rate-class";
+
+impl AccessTable {
+    /// Reads the table off the document. Routes without `security` are left out, so nobody may use them.
+    pub(super) fn of(document: &Document) -> Self {
+        let document = serde_json::to_value(document).expect("the document can be written");
+        let mut table: HashMap<String, Vec<(Method, Access)>> = HashMap::new();
+        for (path, item) in document["paths"].as_object().into_iter().flatten() {
+            let methods = table.entry(path.clone()).or_default();
+            for (method, operation) in item.as_object().into_iter().flatten() {
+                let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes());
+                if let (Ok(method), Some(access)) = (method, access_of(operation)) {
+                    methods.push((method, access));
+                }
+            }
+        }
+        Self(table)
+    }
+
+    /// Who may use a route; `None` when nobody may, or the method is not there.
+    fn access(&self, path: &str, method: &Method) -> Option<Access> {
+        let method = if method == Method::HEAD { &Method::GET } else { method };
+        self.0.get(path)?.iter().find(|(known, _)| known == method).map(|(_, access)| *access)
+    }
+}
+
+fn access_of(operation: &Value) -> Option<Access> {
+    let requirements = operation.get("security")?.as_array()?;
+    let [requirement] = requirements.as_slice() else { return None };
+    let requirement = requirement.as_object()?;
+    if requirement.is_empty() {
+        let class = if operation.get(RATE_CLASS).is_some_and(|class| class == "auth") { Class::Auth } else { Class::Public };
+        return Some(Access::Anyone(class));
+    }
+    let roles = requirement.get("bearer")?.as_array()?;
+    match roles.as_slice() {
+        [] => Some(Access::SignedIn),
+        [role] if role == Role::Admin.as_str() => Some(Access::Admin),
+        _ => None,
+    }
+}
+
+/// Lets in who may come in, and notes who it is.
+pub(super) async fn layer(State((state, table)): State<(AppState, Arc<AccessTable>)>, mut request: Request, next: Next) -> Response {
+    let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned()).unwrap_or_default();
+    let Some(access) = table.access(&path, request.method()) else {
+        let methods = table.0.get(&path).map(Vec::as_slice).unwrap_or_default();
+        return not_allowed(methods);
+    };
+    let client = request.extensions().get::<Client>().copied();
+    let network = Bucket::Network(network_of(client.map_or(NOWHERE, |client| client.address)));
+    // Health is asked for by orchestrators, all from one address.
+    let taken = if path.starts_with("/health/") {
+        Ok(None)
+    } else {
+        match access {
+            Access::Anyone(class) => state.throttle.take(class, network),
+            Access::SignedIn | Access::Admin => match identify(&state, request.headers()).await {
+                Ok(identity) => {
+                    let class = if identity.role == Role::Admin { Class::Admin } else { Class::User };
+                    let taken = state.throttle.take(class, Bucket::Account(identity.user_id));
+                    let allowed = access == Access::SignedIn || identity.role == Role::Admin;
+                    request.extensions_mut().insert(identity);
+                    if allowed { taken } else { taken.and(Err(forbidden())) }
+                }
+                // Who cannot say who he is is a stranger, and soon has had enough tries.
+                Err(error) => state.throttle.take(Class::Public, network).and(Err(error)),
+            },
+        }
+    };
+    match taken {
+        Err(error) => error.into_response(),
+        Ok(allowance) => {
+            let mut response = next.run(request).await;
+            if access != Access::Anyone(Class::Public) {
+                // What is for one person is kept by no cache.
+                response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+            }
+            if let Some(allowance) = allowance {
+                allowance.write(response.headers_mut());
+            }
+            response
+        }
+    }
+}
+
+async fn identify(state: &AppState, headers: &axum::http::HeaderMap) -> Result<Identity, ApiError> {
+    let Some(token) = bearer(headers) else {
+        let (code, challenge) = ("not_signed_in", "Bearer realm=\"ar-supervisor\"");
+        let detail = "this needs Authorization: Bearer <access token>; POST /api/v1/auth/login gives one";
+        return Err(ApiError::new(StatusCode::UNAUTHORIZED, code, detail).challenge(challenge));
+    };
+    state.accounts.authenticate(&state.db, token).await
+}
+
+fn forbidden() -> ApiError {
+    ApiError::new(StatusCode::FORBIDDEN, "forbidden", "this is for admins")
+}
+
+/// 405 with what the address takes; 403 where nobody may do anything.
+fn not_allowed(methods: &[(Method, Access)]) -> Response {
+    if methods.is_empty() {
+        return forbidden().into_response();
+    }
+    let mut names: Vec<&str> = methods.iter().map(|(method, _)| method.as_str()).collect();
+    if names.contains(&"GET") {
+        names.push("HEAD");
+    }
+    let mut response = StatusCode::METHOD_NOT_ALLOWED.into_response();
+    if let Ok(allow) = HeaderValue::from_str(&names.join(",")) {
+        response.headers_mut().insert(header::ALLOW, allow);
+    }
+    response
+}
+
+/// Who is asking, of a route that asks for a token: a handler with this argument on a route open to anyone
+/// answers nobody.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    /// Who it is.
+    pub(crate) identity: Identity,
+    /// Where from.
+    pub(crate) address: IpAddr,
+    /// Which request of theirs.
+    pub(crate) request_id: String,
+}
+
+impl Caller {
+    pub(crate) fn user_id(&self) -> Uuid {
+        self.identity.user_id
+    }
+}
+
+/// The caller of a route for admins.
+#[derive(Clone, Debug)]
+pub(crate) struct Admin(pub(crate) Caller);
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+        let Some(identity) = parts.extensions.get::<Identity>().cloned() else {
+            tracing::error!(path = parts.uri.path(), "a route open to anyone asks who is calling");
+            return Err(forbidden());
+        };
+        let ClientAddress(address) = ClientAddress::of(parts);
+        let request_id = parts.extensions.get::<RequestId>().map(|RequestId(id)| id.clone()).unwrap_or_default();
+        Ok(Self { identity, address, request_id })
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Admin {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let caller = Caller::from_request_parts(parts, state).await?;
+        // Once more, should a route publish less than it asks for.
+        if caller.identity.role == Role::Admin { Ok(Self(caller)) } else { Err(forbidden()) }
+    }
+}
+
+/// Extractor: the client's address.
+pub(crate) struct ClientAddress(pub(crate) IpAddr);
+
+impl ClientAddress {
+    fn of(parts: &Parts) -> Self {
+        Self(parts.extensions.get::<Client>().map_or(NOWHERE, |client| client.address))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for ClientAddress {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self::of(parts))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+    use serde_json::json;
+
+    #[rstest]
+    #[case(json!({"security": [{}]}), Some(Access::Anyone(Class::Public)))]
+    #[case(json!({"security": [{}], "x-rate-class": "auth"}), Some(Access::Anyone(Class::Auth)))]
+    #[case(json!({"security": [{"bearer": []}]}), Some(Access::SignedIn))]
+    #[case(json!({"security": [{"bearer": ["admin"]}]}), Some(Access::Admin))]
+    // What is not understood lets nobody in.
+    #[case(json!({}), None)]
+    #[case(json!({"security": []}), None)]
+    #[case(json!({"security": [{"bearer": ["king"]}]}), None)]
+    #[case(json!({"security": [{}, {"bearer": []}]}), None)]
+    #[case(json!({"security": [{"cookie": []}]}), None)]
+    fn access_is_what_the_document_says(#[case] operation: Value, #[case] expected: Option<Access>) {
+        assert_eq!(access_of(&operation), expected);
+    }
+
+    #[test]
+    fn every_route_says_who_may_use_it() {
+        let document = serde_json::to_value(super::super::openapi()).expect("JSON");
+        for (path, item) in document["paths"].as_object().expect("paths") {
+            for (method, operation) in item.as_object().expect("operations") {
+                assert!(access_of(operation).is_some(), "{method} {path}");
+            }
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! The fields of one object, from a JSON body or a row of a table, read one by one with every fault noted.
+
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::{Faults, IntegerText, check_text, decimal, integer};
+use crate::geo::LatLng;
+
+/// One field as it came: a JSON value, or a cell of a table.
+#[derive(Clone, Debug)]
+pub(crate) enum Raw {
+    Json(Value),
+    Cell(String),
+}
+
+/// The fields of one object. Taken out one by one; what is left over is unknown.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Fields(pub(crate) Vec<(String, Raw)>);
+
+impl From<Map<String, Value>> for Fields {
+    fn from(members: Map<String, Value>) -> Self {
+        Self(members.into_iter().map(|(name, value)| (name, Raw::Json(value))).collect())
+    }
+}
+
+/// Reads fields, and keeps the faults found so far. A reading that answers `None` or a default for a faulty
+/// field has noted the fault.
+pub(crate) struct FieldReader {
+    fields: Fields,
+    pub(crate) faults: Faults,
+}
+
+impl FieldReader {
+    pub(crate) fn new(fields: Fields) -> Self {
+        Self { fields, faults: Faults::default() }
+    }
+
+    /// Names that were given and not asked for, and the faults found.
+    pub(crate) fn finish(self) -> (Vec<String>, Faults) {
+        (self.fields.0.into_iter().map(|(name, _)| name).collect(), self.faults)
+    }
+
+    /// Lets fields pass that are ours to decide: accepted and ignored, so that get, edit, put works.
+    pub(crate) fn ignore(&mut self, names: &[&str]) {
+        self.fields.0.retain(|(name, _)| !names.contains(&name.as_str()));
+    }
+
+    /// A field's value; JSON null and an empty cell are none.
+    pub(crate) fn take(&mut self, name: &str) -> Option<Raw> {
+        let at = self.fields.0.iter().position(|(known, _)| known == name)?;
+        match self.fields.0.swap_remove(at).1 {
+            Raw::Json(Value::Null) => None,
+            Raw::Cell(text) if text.is_empty() => None,
+            raw => Some(raw),
+        }
+    }
+
+    pub(crate) fn require(&mut self, name: &str) -> Option<Raw> {
+        let raw = self.take(name);
+        if raw.is_none() {
+            self.faults.unreadable(name, "missing", "is required");
+        }
+        raw
+    }
+
+    fn read_text(&mut self, name: &str, raw: Raw, max_chars: usize, multi_line: bool) -> Option<String> {
+        let (Raw::Cell(text) | Raw::Json(Value::String(text))) = raw else {
+            self.faults.unreadable(name, "not_a_text", "is not a text");
+            return None;
+        };
+        check_text(&mut self.faults, name, &text, max_chars, multi_line);
+        Some(text)
+    }
+
+    /// A text of at most `max_chars` code points that may be given.
+    pub(crate) fn text(&mut self, name: &str, max_chars: usize, multi_line: bool) -> Option<String> {
+        let raw = self.take(name)?;
+        self.read_text(name, raw, max_chars, multi_line)
+    }
+
+    pub(crate) fn required_text(&mut self, name: &str, max_chars: usize) -> Option<String> {
+        let raw = self.require(name)?;
+        self.read_text(name, raw, max_chars, false)
+    }
+
+    pub(crate) fn uuid(&mut self, name: &str) -> Option<Uuid> {
+        let text = self.text(name, 36, false)?;
+        let uuid = Uuid::try_parse(&text).ok();
+        if uuid.is_none() {
+            self.faults.unreadable(name, "not_a_uuid", "is not a UUID");
+        }
+        uuid
+    }
+
+    fn read_decimal(&mut self, name: &str, raw: &Raw) -> Option<f64> {
+        let number = match raw {
+            Raw::Json(value) => value.as_f64(),
+            Raw::Cell(text) => decimal(text),
+        };
+        if number.is_none() {
+            self.faults.unreadable(name, "not_a_number", "is not a finite decimal number such as 12.5");
+        }
+        number
+    }
+
+    /// A number with at most two decimals.
+    pub(crate) fn hundredths(&mut self, name: &str, least: f64, most: f64, default: f64) -> f64 {
+        let Some(number) = self.take(name).and_then(|raw| self.read_decimal(name, &raw)) else { return default };
+        if !(least..=most).contains(&number) {
+            self.faults.out_of_domain(name, "out_of_range", format!("{number} is outside {least} to {most}"));
+            return default;
+        }
+        #[expect(clippy::float_cmp, reason = "the nearest double of a number with two decimals is what we want, exactly")]
+        if (number * 100.0).round() / 100.0 != number {
+            self.faults.out_of_domain(name, "too_many_decimals", "has more than two decimals");
+        }
+        number + 0.0
+    }
+
+    fn read_integer(&mut self, name: &str, raw: &Raw, least: i64, most: i64) -> Option<i64> {
+        let number = match raw {
+            Raw::Json(Value::Number(number)) => match (number.as_i64(), number.as_f64()) {
+                (Some(number), _) => IntegerText::Fits(number),
+                // Whole, and beyond 64 bits.
+                (None, Some(number)) if number.abs() >= 9.2e18 => IntegerText::TooLong,
+                (None, _) => IntegerText::NotAnInteger,
+            },
+            Raw::Json(_) => IntegerText::NotAnInteger,
+            Raw::Cell(text) => integer(text),
+        };
+        match number {
+            IntegerText::Fits(number) if (least..=most).contains(&number) => return Some(number),
+            IntegerText::NotAnInteger => self.faults.unreadable(name, "not_an_integer", "is not a whole number"),
+            IntegerText::Fits(_) | IntegerText::TooLong => {
+                self.faults.out_of_domain(name, "out_of_range", format!("is outside {least} to {most}"));
+            }
+        }
+        None
+    }
+
+    pub(crate) fn integer(&mut self, name: &str, least: i64, most: i64) -> Option<i64> {
+        let raw = self.take(name)?;
+        self.read_integer(name, &raw, least, most)
+    }
+
+    pub(crate) fn required_integer(&mut self, name: &str, least: i64, most: i64) -> Option<i64> {
+        let raw = self.require(name)?;
+        self.read_integer(name, &raw, least, most)
+    }
+
+    /// True or false, if given.
+    pub(crate) fn boolean(&mut self, name: &str) -> Option<bool> {
+        match self.take(name)? {
+            Raw::Json(Value::Bool(value)) => Some(value),
+            Raw::Cell(text) if text == "true" || text == "false" => Some(text == "true"),
+            _ => {
+                self.faults.unreadable(name, "not_a_boolean", "is neither true nor false");
+                None
+            }
+        }
+    }
+
+    /// One of a few words, if given.
+    pub(crate) fn word<T>(&mut self, name: &str, words: &str, make: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+        let word = self.text(name, 50, false)?;
+        self.read_word(name, &word, words, make)
+    }
+
+    pub(crate) fn required_word<T>(&mut self, name: &str, words: &str, make: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+        let word = self.required_text(name, 50)?;
+        self.read_word(name, &word, words, make)
+    }
+
+    fn read_word<T>(&mut self, name: &str, word: &str, words: &str, make: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+        let value = make(word);
+        if value.is_none() {
+            self.faults.out_of_domain(name, "unknown_value", format!("is none of {words}"));
+        }
+        value
+    }
+
+    /// `lat` and `lng`, both required.
+    pub(crate) fn position(&mut self) -> Option<LatLng> {
+        let [lat_deg, lng_deg] = ["lat", "lng"].map(|name| self.require(name).and_then(|raw| self.read_decimal(name, &raw)));
+        self.faults.check_position(lat_deg, lng_deg)
+    }
+}
