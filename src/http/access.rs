@@ -125,6 +125,16 @@ pub(super) async fn layer(State((state, table)): State<(AppState, Arc<AccessTabl
     }
 }
 
+/// The limit of pages that are open to anyone and are not in the document: its own, and those that show it.
+pub(super) async fn throttle_pages(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let client = request.extensions().get::<Client>().copied();
+    let network = Bucket::Network(network_of(client.map_or(NOWHERE, |client| client.address)));
+    match state.throttle.take(Class::Public, network) {
+        Err(error) => error.into_response(),
+        Ok(_) => next.run(request).await,
+    }
+}
+
 async fn identify(state: &AppState, headers: &axum::http::HeaderMap) -> Result<Identity, ApiError> {
     let Some(token) = bearer(headers) else {
         let (code, challenge) = ("not_signed_in", "Bearer realm=\"ar-supervisor\"");

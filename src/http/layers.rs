@@ -37,11 +37,13 @@ pub fn router(state: AppState) -> Router {
         .with_state(state.clone())
         .route_layer(middleware::from_fn_with_state((state.clone(), table), access::layer))
         .route_layer(middleware::from_fn_with_state(state.clone(), shed));
+    let pages = docs::routes(openapi)
+        .route("/", get(|| async { Redirect::temporary("/docs/") }))
+        .route_layer(middleware::from_fn_with_state(state.clone(), access::throttle_pages));
     let cors = option_layer(security::cors(&state.http.allowed_origins));
     Router::new()
         .merge(api)
-        .merge(docs::routes(openapi))
-        .route("/", get(|| async { Redirect::temporary("/docs/") }))
+        .merge(pages)
         // Only the routes inside know which of them matched.
         .route_layer(middleware::from_fn(context::note_route))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))

@@ -1,14 +1,17 @@
 //! Integration tests: one binary, one private database server, one clone of a migrated database for each
 //! test. A missing PostgreSQL fails here, it never skips.
 //!
-//! `AR_TEST_QUERIES` and `AR_TEST_SEED` set how many random queries `brute_force` asks and from which seed.
+//! `AR_TEST_QUERIES` and `AR_TEST_SEED` set how many random queries `brute_force` asks and from which seed;
+//! `AR_TEST_FULL=1` repeats what is counted in rounds as often as is promised.
 #![expect(clippy::float_cmp, reason = "answers are compared to the last digit on purpose")]
 #![expect(clippy::disallowed_methods, reason = "tests spawn, and read their own variables")]
 
+mod accounts;
 mod bad_input;
 mod brute_force;
 mod commands;
 mod discovery;
+mod editing;
 mod http_basics;
 mod import;
 mod plans;

@@ -1,8 +1,11 @@
 //! HTTP itself: ids, errors, connections, and what happens when the database is away or the service stops.
 
+mod browsers;
 mod connections;
 mod docs;
+mod encryption;
 mod errors;
 mod heads;
 mod outage;
 mod stopping;
+mod throttling;

@@ -18,7 +18,7 @@ pub(crate) use cluster::{OwnCluster, TestDb, migrated_apart};
 pub(crate) use decoration::DecorationBuilder;
 pub(crate) use earth::{geodesic, position};
 pub(crate) use place::{EdgeBuilder, RegionBuilder};
-pub(crate) use random::{Random, query_count};
+pub(crate) use random::{Random, query_count, rounds};
 pub(crate) use raw::RawConnection;
 pub(crate) use server::{Config, SECRET, TestServer, config_of};
 pub(crate) use wait::eventually;

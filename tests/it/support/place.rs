@@ -1,7 +1,8 @@
 //! Regions and edge servers put in by SQL.
 
 use ar_supervisor::db::DbError;
-use ar_supervisor::geo::{Geog, LatLng};
+use ar_supervisor::edges::circle_cells;
+use ar_supervisor::geo::{Cell, Geog, LatLng, Metres};
 use ar_supervisor::regions::{Kind, NewRegion, put_all};
 use geo_types::{LineString, MultiPolygon, Point, Polygon};
 use sqlx::PgPool;
@@ -89,18 +90,23 @@ impl<'a> EdgeBuilder<'a> {
         Self { is_active: false, ..self }
     }
 
+    /// Puts it in, with the cells of its circle grown by the sync margin.
     pub(crate) async fn insert(self) -> Uuid {
+        let cells: Vec<i64> = circle_cells(self.place, Metres(self.radius_km * 1000.0 + 500.0)).into_iter().map(Cell::to_db).collect();
         sqlx::query_scalar(
-            "INSERT INTO ar.edge_servers (name, region, api_url, websocket_url, location, service_radius_km, service_area, service_area_given, is_active)
+            "WITH edge AS (INSERT INTO ar.edge_servers (name, region, api_url, websocket_url, location, service_radius_km, service_area, service_area_given, is_active)
              VALUES ('edge', $1, 'https://edge.example.org', 'wss://edge.example.org', $2, $3,
                      coalesce(ST_GeogFromText($4), gis.circle_area($2, $3 * 1000)), $4 IS NOT NULL, $5)
-             RETURNING id",
+             RETURNING id),
+             covered AS (INSERT INTO ar.edge_coverage (h3_cell, edge_server_id) SELECT cell, edge.id FROM edge, unnest($6::bigint[]) AS cell)
+             SELECT id FROM edge",
         )
         .bind(&self.region)
         .bind(Geog(Point::from(self.place)))
         .bind(self.radius_km)
         .bind(&self.area)
         .bind(self.is_active)
+        .bind(cells)
         .fetch_one(self.sql)
         .await
         .expect("the edge goes in")

@@ -43,6 +43,11 @@ impl Random {
     }
 }
 
+/// How often to repeat something: the small number, or with `AR_TEST_FULL=1` the one that is promised.
+pub(crate) fn rounds(small: usize, full: usize) -> usize {
+    if std::env::var("AR_TEST_FULL").is_ok_and(|text| text == "1") { full } else { small }
+}
+
 /// How many random queries to ask: `AR_TEST_QUERIES`, else enough for some seconds. 100,000 is the full number.
 pub(crate) fn query_count() -> usize {
     match std::env::var("AR_TEST_QUERIES") {

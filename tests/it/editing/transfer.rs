@@ -1,0 +1,244 @@
+//! Import and export over HTTP.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{content, content_with};
+use crate::support::{Account, Answer, RawConnection, TestServer, eventually, rounds};
+
+async fn import(t: &TestServer, admin: &Account, query: &str, kind: &str, body: impl Into<reqwest::Body>) -> Answer {
+    let request = admin.request(t, Method::POST, &format!("/api/v1/decorations/import{query}"));
+    Answer::of(request.header("content-type", kind).body(body)).await
+}
+
+async fn export(t: &TestServer, admin: &Account, format: &str) -> Answer {
+    admin.get(t, &format!("/api/v1/decorations/export?format={format}")).await.ok()
+}
+
+const FORMATS: [(&str, &str); 3] = [("ndjson", "application/x-ndjson"), ("geojson", "application/geo+json"), ("csv", "text/csv")];
+
+/// Everything of every decoration but when and by whom it was made.
+async fn contents(t: &TestServer) -> Vec<Value> {
+    let rows = "SELECT to_jsonb(d) - 'created_at' - 'updated_at' - 'created_by' - 'version' FROM ar.decorations d WHERE deleted_at IS NULL ORDER BY id";
+    sqlx::query_scalar(rows).fetch_all(&t.sql).await.expect("reads")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_good_rows_are_in_and_each_bad_one_is_named_with_row_and_field() {
+    let t = TestServer::start().await;
+    let admin = t.admin().await;
+    let rows = rounds(5_000, 100_000);
+    let bad = |number: usize| number.is_multiple_of(100);
+    let mut body = String::new();
+    for number in 1..=rows {
+        let mut row = content_with(
+            "place",
+            json!({"external_id": format!("m-{number}"), "lat": 10.0 + f64::from(u32::try_from(number).expect("small")) / 1e5}),
+        );
+        if bad(number) {
+            match number / 100 % 4 {
+                0 => row["lat"] = json!(95),
+                1 => row["radius_meters"] = json!("far"),
+                2 => row["scale_z"] = json!(1.001),
+                _ => drop(row.as_object_mut().expect("an object").remove("category")),
+            }
+        }
+        body.push_str(&row.to_string());
+        body.push('\n');
+    }
+    let expected: Vec<(u64, &str)> = (1..=rows)
+        .filter(|number| bad(*number))
+        .map(|number| (number as u64, ["lat", "radius_meters", "scale_z", "category"][number / 100 % 4]))
+        .collect();
+    let first = import(&t, &admin, "", "application/x-ndjson", body.clone()).await.ok().json();
+    let named = |report: &Value| -> Vec<(u64, String)> {
+        let errors = report["errors"].as_array().expect("errors");
+        errors.iter().map(|error| (error["row"].as_u64().expect("a row"), error["field"].as_str().expect("a field").to_owned())).collect()
+    };
+    let as_named: Vec<(u64, String)> = expected.iter().map(|(row, field)| (*row, (*field).to_owned())).collect();
+    assert_eq!(
+        (first["created"].as_u64(), first["rejected"].as_u64()),
+        (Some((rows - expected.len()) as u64), Some(expected.len() as u64))
+    );
+    assert_eq!(named(&first), as_named);
+    let second = import(&t, &admin, "", "application/x-ndjson", body).await.ok().json();
+    assert_eq!((&second["created"], &second["updated"], &second["unchanged"]), (&json!(0), &json!(0), &first["created"]));
+    assert_eq!(named(&second), as_named);
+    println!("{rows} rows, {} bad ones named", expected.len());
+    let made_by: i64 = sqlx::query_scalar("SELECT count(*) FROM ar.decorations WHERE created_by = $1")
+        .bind(admin.id)
+        .fetch_one(&t.sql)
+        .await
+        .expect("counts");
+    assert_eq!(Some(made_by.unsigned_abs()), first["created"].as_u64());
+    let acts: (i64, i64) =
+        sqlx::query_as("SELECT count(*), sum((detail->>'created')::int)::bigint FROM ar.audit_log WHERE action = 'decoration.import'")
+            .fetch_one(&t.sql)
+            .await
+            .expect("reads");
+    assert_eq!(acts.1.unsigned_abs(), first["created"].as_u64().expect("a number"), "every batch is written down: {acts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_into_an_empty_system_gives_the_same_decorations() {
+    let t = TestServer::start().await;
+    let admin = t.admin().await;
+    let odd = [
+        content_with(
+            "quote \" comma , semicolon ;",
+            json!({"description": "line one\nline \"two\", and\ttab's end", "external_id": "é-1"}),
+        ),
+        content_with("emoji 🎨 and \u{202e}turned", json!({"external_id": " m 2 ", "file_size_bytes": i64::MAX, "is_active": false})),
+        content_with(
+            "=HYPERLINK(\"x\")",
+            json!({"lat": 0.000_000_01, "lng": -0.000_000_01, "height_offset": -999.99, "scale_x": 0.01, "rotation_y": 359.99}),
+        ),
+        content_with("null", json!({"lat": 90, "lng": 55, "low_res_url": "https://cdn.example.com/a?b=c&d=e,f", "category": "true"})),
+        content_with("-0", json!({"lat": -33.123_456_78, "lng": 179.999_999_99, "scale_y": 999.99})),
+    ];
+    for one in &odd {
+        assert_eq!(admin.send(&t, Method::POST, "/api/v1/decorations", one.clone()).await.status, 201, "{one}");
+    }
+    // More than one page.
+    let many: String = (0..2_100).map(|i| content_with("many", json!({"lat": f64::from(i) / 100.0})).to_string() + "\n").collect();
+    import(&t, &admin, "", "application/x-ndjson", many).await.ok();
+    let deleted = admin.send(&t, Method::POST, "/api/v1/decorations", content("deleted")).await.json();
+    assert_eq!(admin.ask(&t, Method::DELETE, &super::path_of(&deleted)).await.status, 204);
+    let expected = contents(&t).await;
+    assert_eq!(expected.len(), 2_105);
+    for (format, kind) in FORMATS {
+        let exported = export(&t, &admin, format).await;
+        assert!(exported.header("content-type").is_some_and(|sent| sent.starts_with(kind)), "{format}");
+        assert_eq!(exported.header("content-disposition"), Some(format!("attachment; filename=\"decorations.{format}\"").as_str()));
+        let empty = TestServer::start().await;
+        let importer = empty.admin().await;
+        let report = import(&empty, &importer, "", kind, exported.body.clone()).await.ok().json();
+        assert_eq!(
+            (&report["created"], &report["rejected"], &report["warnings"]),
+            (&json!(2_105), &json!(0), &json!([])),
+            "{format}: {report}"
+        );
+        assert_eq!(contents(&empty).await, expected, "{format}");
+        // And where it came from, nothing changes.
+        let back = import(&t, &admin, "", kind, exported.body).await.ok().json();
+        assert_eq!((&back["unchanged"], &back["updated"]), (&json!(2_105), &json!(0)), "{format}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_system_exports_an_empty_file_that_can_be_imported() {
+    let t = TestServer::start().await;
+    let admin = t.admin().await;
+    for (format, kind) in FORMATS {
+        let exported = export(&t, &admin, format).await;
+        let report = import(&t, &admin, "", kind, exported.body).await.ok().json();
+        assert_eq!((&report["created"], &report["rejected"]), (&json!(0), &json!(0)), "{format}: {report}");
+    }
+    assert_eq!(admin.get(&t, "/api/v1/decorations/export").await.ok().header("content-type"), Some("application/x-ndjson"));
+}
+
+#[tokio::test]
+async fn a_dry_run_tells_and_changes_nothing() {
+    let t = TestServer::start().await;
+    let admin = t.admin().await;
+    let rows = format!("{}\n{{}}\n", content("gate"));
+    let report = import(&t, &admin, "?dry_run=true", "application/x-ndjson", rows).await.ok().json();
+    assert_eq!((&report["created"], &report["rejected"]), (&json!(1), &json!(1)));
+    assert_eq!(contents(&t).await, Vec::<Value>::new());
+    let acts: i64 = sqlx::query_scalar("SELECT count(*) FROM ar.audit_log").fetch_one(&t.sql).await.expect("counts");
+    assert_eq!(acts, 0);
+}
+
+#[tokio::test]
+async fn another_kind_of_body_is_refused_and_an_unreadable_one_is_reported() {
+    let t = TestServer::start().await;
+    let admin = t.admin().await;
+    for kind in ["text/plain", "application/xml", "application/x-www-form-urlencoded", ""] {
+        import(&t, &admin, "", kind, "x").await.problem(415, "unsupported_media_type");
+    }
+    let encoded =
+        admin.request(&t, Method::POST, "/api/v1/decorations/import").header("content-type", "text/csv").header("content-encoding", "gzip");
+    Answer::of(encoded.body("x")).await.problem(415, "unsupported_media_type");
+    // The kind of body is wrong before the query is.
+    import(&t, &admin, "?surprise=1", "text/plain", "x").await.problem(415, "unsupported_media_type");
+    assert_eq!(import(&t, &admin, "?surprise=1", "text/csv", "x").await.faulty_fields(400), ["surprise"]);
+    for (kind, body) in [
+        ("application/geo+json", &b"{\"type\":\"Feature\"}"[..]),
+        ("application/geo+json", b"[]"),
+        ("application/geo+json", b"{\"type\":\"FeatureCollection\",\"features\":[{\"type\""),
+        ("application/x-ndjson", b"{\"name\":\n\xff\xfe\n[]\nnull\n"),
+        ("text/csv", b"name,name\n1,2\n"),
+        ("text/csv", b"name\n\xff\n"),
+    ] {
+        let report = import(&t, &admin, "", kind, body.to_vec()).await.ok().json();
+        assert!(report["rejected"].as_u64() >= Some(1) && report["created"] == 0, "{kind}: {report}");
+        assert!(report["errors"].as_array().is_some_and(|errors| errors.iter().all(|error| error["row"].as_u64() >= Some(1))), "{report}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_committed_stays_when_the_sender_leaves() {
+    let t = TestServer::start().await;
+    let admin = t.admin().await;
+    let rows: String = (0..1_500).map(|i| content_with("row", json!({"external_id": format!("m-{i}")})).to_string() + "\n").collect();
+    let mut connection = RawConnection::open(t.address).await;
+    let head = format!(
+        "POST /api/v1/decorations/import HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Type: application/x-ndjson\r\nContent-Length: {}\r\n\r\n",
+        admin.access_token,
+        rows.len() + 1_000
+    );
+    connection.send(&head).await;
+    connection.send(&rows).await;
+    eventually("a thousand are committed while the rest is awaited", async || {
+        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM ar.decorations").fetch_one(&t.sql).await.expect("counts");
+        (count == 1_000).then_some(())
+    })
+    .await;
+    drop(connection);
+    // What was whole is worth keeping as well; nothing is left open.
+    eventually("the import ends with its sender", async || {
+        let open: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'",
+        )
+        .fetch_one(&t.sql)
+        .await
+        .expect("counts");
+        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM ar.decorations").fetch_one(&t.sql).await.expect("counts");
+        (open == 0 && count == 1_500).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_may_take_longer_than_a_request() {
+    let t = TestServer::start().await;
+    let admin = t.admin().await;
+    // 12 s, with something to read every second: beyond the 10 s of other requests.
+    let row = content("slow").to_string() + "\n";
+    let pieces = futures_util::stream::unfold(0, move |sent| {
+        let row = row.clone();
+        async move {
+            if sent == 12 {
+                return None;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Some((Ok::<_, std::io::Error>(row), sent + 1))
+        }
+    });
+    let report = import(&t, &admin, "", "application/x-ndjson", reqwest::Body::wrap_stream(pieces)).await.ok().json();
+    assert_eq!(report["created"], 12);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn imports_of_the_same_rows_at_once_make_each_once() {
+    let t = TestServer::start().await;
+    let admin = t.admin().await;
+    let rows: String = (0..500).map(|i| content_with("row", json!({"external_id": format!("m-{i}")})).to_string() + "\n").collect();
+    let importing = (0..3).map(|_| import(&t, &admin, "", "application/x-ndjson", rows.clone()));
+    let reports: Vec<Value> = futures_util::future::join_all(importing).await.into_iter().map(|answer| answer.ok().json()).collect();
+    let sum = |name: &str| reports.iter().map(|report| report[name].as_u64().expect("a number")).sum::<u64>();
+    assert_eq!((sum("created"), sum("created") + sum("unchanged") + sum("rejected")), (500, 1_500), "{reports:?}");
+    assert_eq!(contents(&t).await.len(), 500);
+}
