@@ -8,7 +8,7 @@ use std::process::{Child, Command, Output, Stdio};
 use ar_supervisor::geo::{Cells, LatLng};
 use uuid::Uuid;
 
-use crate::support::{OwnCluster, TestDb, TestServer, eventually};
+use crate::support::{Account, OwnCluster, TestDb, TestServer, eventually};
 
 const SECRET: &str = "k3v9Qm0dX7tLw2pRz8sYb5nJ1hGf4cUa";
 
@@ -204,4 +204,70 @@ fn doctor_says_how_to_reach_a_database_that_is_not_there() {
     let said = text(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("cannot connect to 127.0.0.1:1") && said.contains("cure: "), "{said}");
+}
+
+/// Runs with something to read on standard input.
+fn run_with_input(arguments: &[&str], variables: &[(&str, &str)], input: &str) -> Output {
+    use std::io::Write;
+    let mut program = program();
+    program.args(arguments).envs(variables.iter().copied()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = program.spawn().expect("the program runs");
+    child.stdin.take().expect("its input").write_all(input.as_bytes()).expect("it reads");
+    child.wait_with_output().expect("it ends")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_admin_comes_from_the_command_line() {
+    let t = TestServer::start().await;
+    let url = url_of(&t.db().options());
+    let environment = [("DATABASE_URL", url.as_str())];
+    let create = |email: &str, more: &[&str], password: &str| {
+        let arguments = [&["admin", "create", "--email", email, "--name", "Ada Lovelace"], more].concat();
+        run_with_input(&arguments, &environment, password)
+    };
+    let weak = create("ada@example.org", &[], "password\n");
+    assert!(!weak.status.success() && text(&weak.stderr).contains("password has fewer than 12 characters"), "{}", text(&weak.stderr));
+    let made = create("ada@example.org", &[], "seven brass gears turn\n");
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    assert_eq!(text(&made.stdout), "Ada Lovelace <ada@example.org> is an admin.\n");
+    let ada = Account::sign_in(&t, "ada@example.org", "seven brass gears turn").await;
+    ada.get(&t, "/api/v1/users").await.ok();
+    let again = create("ADA@example.org", &[], "nine copper wheels spin\n");
+    assert!(!again.status.success() && text(&again.stderr).contains("--existing"), "{}", text(&again.stderr));
+    // Whoever lost the password, or disabled himself, gets in again; and what was signed in is not any more.
+    assert!(create("ada@example.org", &["--existing"], "nine copper wheels spin\n").status.success());
+    eventually("the old session has ended", async || (ada.get(&t, "/api/v1/users").await.status == 401).then_some(())).await;
+    Account::sign_in(&t, "ada@example.org", "nine copper wheels spin").await;
+    let acts: Vec<(Option<Uuid>, String)> =
+        sqlx::query_as("SELECT actor_id, action FROM gis.audit").fetch_all(&t.sql).await.expect("reads");
+    assert_eq!(acts, [(None, "user.create_admin".to_owned()), (None, "user.create_admin".to_owned())]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exported_file_is_one_that_import_reads() {
+    let t = TestServer::start().await;
+    for name in ["a", "b, \"c\""] {
+        t.decoration(name).insert().await;
+    }
+    let url = url_of(&t.db().options());
+    let environment = [("DATABASE_URL", url.as_str())];
+    let empty = TestDb::create().await;
+    let elsewhere = url_of(&empty.options());
+    for format in ["ndjson", "geojson", "csv"] {
+        let file = std::env::temp_dir().join(format!("ar-supervisor-{}.{format}", Uuid::now_v7().simple()));
+        let path = file.to_str().expect("text");
+        let exported = run(&["export", "--output", path], &environment);
+        assert!(exported.status.success(), "{}", text(&exported.stderr));
+        let printed = run(&["export", "--format", format], &environment);
+        assert_eq!(text(&printed.stdout), std::fs::read_to_string(&file).expect("reads"), "{format}");
+        let imported = run(&["import", path], &[("DATABASE_URL", elsewhere.as_str())]);
+        assert!(imported.status.success(), "{}", text(&imported.stdout));
+        let expected = if format == "ndjson" {
+            "2 created, 0 updated, 0 unchanged, 0 rejected"
+        } else {
+            "0 created, 0 updated, 2 unchanged, 0 rejected"
+        };
+        assert!(text(&imported.stdout).contains(expected), "{format}: {}", text(&imported.stdout));
+        std::fs::remove_file(&file).expect("removed");
+    }
 }

@@ -12,7 +12,19 @@ use tokio::sync::OnceCell;
 use crate::support::{Random, TestDb, TestServer, config_of, position};
 
 /// Tables that grow: none of them may be read from end to end.
-const LARGE: [&str; 6] = ["decorations", "edge_servers", "region_parts", "regions", "h3_cells", "device_connections"];
+const LARGE: [&str; 11] = [
+    "decorations",
+    "edge_servers",
+    "edge_coverage",
+    "region_parts",
+    "regions",
+    "h3_cells",
+    "device_connections",
+    "users",
+    "user_sessions",
+    "audit_log",
+    "decoration_sync",
+];
 
 /// A database of 20,000 decorations, 2,000 edges and 400 regions, made once for all tests of this file.
 async fn seeded() -> &'static TestDb {
@@ -33,13 +45,27 @@ async fn seeded() -> &'static TestDb {
                  FROM generate_series(1, 2000) AS n, LATERAL (SELECT ST_MakePoint(n * 0.17 - 170, n % 120 - 60)::geography AS place) AS p;
                  INSERT INTO ar.regions (code, name, kind, border)
                  SELECT 'R' || n, 'Region ' || n, 'custom', ST_Multi(ST_Buffer(ST_SetSRID(ST_MakePoint(n % 30 * 10 - 150, n / 30 * 9 - 60), 4326), 4, 64))
-                 FROM generate_series(0, 399) AS n;",
+                 FROM generate_series(0, 399) AS n;
+                 INSERT INTO ar.edge_coverage (h3_cell, edge_server_id)
+                 SELECT DISTINCT d.h3_r7, e.id FROM (SELECT id, row_number() OVER () AS n FROM ar.edge_servers) e
+                 JOIN (SELECT h3_r7, row_number() OVER () AS n FROM ar.decorations) d ON d.n % 2000 = e.n % 2000;
+                 UPDATE ar.decorations SET deleted_at = now() WHERE id IN (SELECT id FROM ar.decorations WHERE category = 'food' LIMIT 100);
+                 INSERT INTO ar.users (email, password_hash, full_name, role, created_at)
+                 SELECT n || '@example.org', 'x', 'U', 'user', now() - n * interval '1 s' FROM generate_series(1, 20000) AS n;
+                 INSERT INTO ar.user_sessions (user_id, token_id, refresh_token_hash, expires_at)
+                 SELECT id, id::text, sha256(id::text::bytea), now() + interval '1 day' FROM ar.users;
+                 INSERT INTO ar.decoration_sync (edge_server_id, decoration_id, sync_status)
+                 SELECT e.id, d.id, 'pending' FROM (SELECT id, row_number() OVER () AS n FROM ar.edge_servers) e
+                 JOIN (SELECT id, row_number() OVER () AS n FROM ar.decorations) d ON d.n % 2000 = e.n % 2000;
+                 INSERT INTO ar.audit_log (at, action, object_kind)
+                 SELECT now() - n * interval '1 s', 'decoration.replace', 'decoration' FROM generate_series(1, 20000) AS n;",
             )
             .execute(&t.sql)
             .await
             .expect("seeds");
             t.fold_counts().await;
-            sqlx::raw_sql("ANALYZE").execute(&t.sql).await.expect("analyzes");
+            // As autovacuum does; it also sorts in what new rows left for the text index.
+            sqlx::raw_sql("VACUUM ANALYZE").execute(&t.sql).await.expect("analyzes");
             db
         })
         .await
@@ -255,4 +281,55 @@ async fn what_an_analyst_pastes_is_indexed_as_well() {
     plan(db.shaped(), "SELECT count(*) FROM gis.decorations_in_bounds($1, $2, $3, $4)", "-20, 177, -15, -178")
         .await
         .uses(&["decorations_geometry_gist"]);
+}
+
+/// `deleted, category, asset_type, is_active, pattern, after, after_id, limit`
+#[tokio::test]
+async fn an_admins_list_is_read_newest_first_or_by_its_text() {
+    let (db, query) = (pools().await, committed("name ILIKE"));
+    for rest in ["NULL, NULL, NULL, NULL, NULL, NULL, 101", "'art', NULL, true, NULL, now(), gen_random_uuid(), 101"] {
+        plan(db.shaped(), &query, &format!("false, {rest}")).await.uses(&["decorations_created_at_idx"]).has_no("Sort");
+    }
+    plan(db.shaped(), &query, "false, NULL, NULL, NULL, '%nowhere at all%', NULL, NULL, 101").await.uses(&["decorations_text_trgm"]);
+    plan(db.shaped(), &query, "true, NULL, NULL, NULL, NULL, NULL, NULL, 101").await.uses(&["decorations_deleted_idx"]).has_no("Sort");
+}
+
+#[tokio::test]
+async fn one_decoration_and_an_exports_page_are_read_by_the_key() {
+    let db = pools().await;
+    plan(db.shaped(), &committed("FROM ar.decorations WHERE id = $1 FOR UPDATE"), "gen_random_uuid()").await.uses(&["decorations_pkey"]);
+    let page = committed("id > $1) ORDER BY id LIMIT $2");
+    for after in ["NULL", "'80000000-0000-0000-0000-000000000000'"] {
+        plan(db.shaped(), &page, &format!("{after}, 1000")).await.uses(&["decorations_pkey"]).has_no("Sort");
+    }
+}
+
+#[tokio::test]
+async fn what_edges_must_learn_is_found_by_their_cells() {
+    let (db, query) = (pools().await, committed("FROM gis.edges_holding("));
+    let one = "ARRAY['80000000-0000-0000-0000-000000000000']::uuid[], 500";
+    plan(db.shaped(), &query, one).await.uses(&["decorations_pkey", "edge_coverage_pkey", "decoration_sync_decoration_id_idx"]);
+}
+
+#[tokio::test]
+async fn a_new_tokens_session_is_one_look_by_the_key() {
+    let (db, query) = (pools().await, committed("s.user_id = $2 AND s.revoked_at IS NULL AND s.expires_at > now() AND u.is_active"));
+    plan(db.shaped(), &query, "gen_random_uuid(), gen_random_uuid()").await.uses(&["users_pkey"]);
+}
+
+#[tokio::test]
+async fn accounts_and_acts_are_listed_newest_first() {
+    let db = pools().await;
+    let users = committed("FROM ar.users u WHERE ($1::varchar IS NULL OR role = $1)");
+    plan(db.shaped(), &users, "NULL, NULL, NULL, NULL, NULL, 101").await.uses(&["users_created_at_idx"]).has_no("Sort");
+    plan(db.shaped(), &users, "NULL, NULL, 'Ada@example.org', NULL, NULL, 101").await.uses(&["users_email_key"]);
+    let acts = committed("FROM ar.audit_log");
+    plan(db.shaped(), &acts, "NULL, NULL, NULL, NULL, now(), gen_random_uuid(), 101").await.uses(&["audit_log_at_idx"]).has_no("Sort");
+    plan(db.shaped(), &acts, "gen_random_uuid(), NULL, NULL, NULL, NULL, NULL, 101").await.uses(&["audit_log_actor_id_idx"]);
+}
+
+#[tokio::test]
+async fn what_changed_of_late_is_found_without_reading_the_sessions() {
+    let (db, query) = (pools().await, committed("access_changed_at > now() - make_interval"));
+    plan(db.shaped(), &query, "60").await.uses(&["user_sessions_access_changed_at_idx"]);
 }

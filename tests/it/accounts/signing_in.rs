@@ -61,17 +61,17 @@ async fn a_role_cannot_be_registered() {
 async fn a_password_that_is_easy_to_guess_is_refused_with_the_rule() {
     let t = TestServer::start().await;
     for (password, rule) in [
-        ("short", "too_short"),
+        ("tiny pw", "too_short"),
         ("passwordpassword", "too_common"),
         ("ar-supervisor-2026", "too_common"),
         ("aaaaaaaaaaaaaaaa", "too_guessable"),
-        ("grace@example.org", "too_guessable"),
+        ("grace@example.org", "too_common"),
         (&"long enough ".repeat(11), "too_long"),
     ] {
         let body = json!({"email": "grace@example.org", "password": password, "full_name": "Grace"});
         let answer = t.post("/api/v1/auth/register", body).await;
         assert_eq!(answer.status, 422, "{password}: {}", answer.text());
-        assert!(answer.text().contains(&format!("\"code\":\"{rule}\"")) || rule == "too_common", "{password}: {}", answer.text());
+        assert!(answer.text().contains(&format!("\"code\":\"{rule}\"")), "{password}: {}", answer.text());
         assert!(answer.text().contains("weak_password"), "{password}: {}", answer.text());
         assert!(!answer.text().contains(password), "{}", answer.text());
     }
