@@ -17,14 +17,14 @@ use crate::http::RateLimits;
 /// Where variables come from: the process environment, or a list in tests.
 pub struct Environment(Box<dyn Fn(&str) -> Option<String>>);
 
-/// Where the database is and how many connections it gives us.
-#[derive(Clone, Debug)]
+/// Where the database is and how many connections it gives us. It does not print: it has a password.
+#[derive(Clone)]
 pub struct DatabaseConfig {
     /// The primary: all writes, and reads unless there is a replica.
     pub primary: PgConnectOptions,
     /// A replica for discovery, tiles and OGC.
     pub replica: Option<PgConnectOptions>,
-    /// Connections of this process to each.
+    /// Connections of this process, in all.
     pub max_connections: u32,
 }
 
@@ -155,8 +155,8 @@ impl Environment {
         }
         let replica = reader.read("DATABASE_READ_URL", url_form, read_url);
         let max_connections = reader
-            .read("DATABASE_MAX_CONNECTIONS", ("a number of connections, 3 to 1000", "20"), |text| {
-                text.parse().ok().filter(|count| (3..=1000).contains(count))
+            .read("DATABASE_MAX_CONNECTIONS", ("a number of connections, 6 to 1000", "20"), |text| {
+                text.parse().ok().filter(|count| (6..=1000).contains(count))
             })
             .unwrap_or(20);
         reader.finish(DatabaseConfig { primary: primary.unwrap_or(parts), replica, max_connections })
@@ -238,7 +238,9 @@ fn origin(text: &str) -> Option<HeaderValue> {
 /// A network, or a single address.
 fn network(text: &str) -> Option<IpNet> {
     let text = text.trim();
-    text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+    let network: Option<IpNet> = text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+    // Whoever trusts everybody believes the client itself.
+    network.filter(|network| network.prefix_len() > 0)
 }
 
 fn is_secret(text: &str) -> bool {
@@ -301,10 +303,10 @@ impl<'a> Reader<'a> {
             audience: self.text("JWT_AUDIENCE").unwrap_or_else(|| "ar-supervisor".to_owned()),
             access_ttl: self
                 .read("JWT_EXPIRY", ("a duration of 60s to 24h", "15m"), seconds(60, 86_400))
-                .unwrap_or(Duration::from_secs(15 * 60)),
+                .unwrap_or(Duration::from_mins(15)),
             refresh_ttl: self
                 .read("REFRESH_TOKEN_EXPIRY", ("a duration of 10m to 365d", "168h"), seconds(600, 365 * 86_400))
-                .unwrap_or(Duration::from_secs(168 * 3600)),
+                .unwrap_or(Duration::from_hours(168)),
         }
     }
 
@@ -358,7 +360,7 @@ mod tests {
     fn every_fault_is_named_with_form_and_example_and_without_the_value() {
         let environment =
             Environment::of(&[("DATABASE_URL", "mysql://u:hunter2@h/d"), ("DB_PORT", "0"), ("DATABASE_MAX_CONNECTIONS", "many")]);
-        let text = environment.database().expect_err("three faults").to_string();
+        let text = environment.database().err().expect("three faults").to_string();
         for part in ["DATABASE_URL", "DB_PORT", "5432", "DATABASE_MAX_CONNECTIONS", "for example"] {
             assert!(text.contains(part), "{part} in {text}");
         }

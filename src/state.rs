@@ -38,7 +38,7 @@ pub struct Shared {
     /// Whether we are starting, serving or stopping.
     pub lifecycle: Lifecycle,
     /// Places for requests under way.
-    pub(crate) in_flight: Semaphore,
+    pub(crate) in_flight: Arc<Semaphore>,
     /// Places for imports under way.
     pub(crate) imports: Semaphore,
 }
@@ -55,7 +55,7 @@ impl AppState {
             http: config.http.clone(),
             content: config.content.clone(),
             lifecycle,
-            in_flight: Semaphore::new(MAX_IN_FLIGHT),
+            in_flight: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
             imports: Semaphore::new(MAX_IMPORTS),
         }))
     }

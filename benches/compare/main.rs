@@ -4,12 +4,14 @@
 //!
 //! Answers are compared first: what answers something else has no speed worth naming. Then the three take
 //! turns, several rounds, so that a noisy machine is noisy for all; what counts are medians and their ratios.
+//! Then what signing in costs under load (`sign_in`), service and load on a core each.
 //!
 //! Environment: `AR_BENCH_ROWS` (the greatest size is taken), `AR_BENCH_CONNECTIONS` (8), `AR_BENCH_ROUNDS`
 //! (5), `AR_BENCH_SECONDS` (5, of each turn).
 
 mod answers;
 mod service;
+mod sign_in;
 #[path = "../support/mod.rs"]
 mod support;
 mod tools;
@@ -25,6 +27,9 @@ const ANSWER_ROWS: f64 = 18.0;
 const COMPARED: u32 = 200;
 
 fn main() -> Outcome<()> {
+    if let Some(outcome) = sign_in::as_load() {
+        return outcome;
+    }
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(compare())
 }
 
@@ -66,7 +71,9 @@ async fn compare() -> Outcome<()> {
             }
         }
     }
-    summarise(&cluster, &database, rows, radius_m, load, &compared, &speeds).await
+    summarise(&cluster, &database, rows, radius_m, load, &compared, &speeds).await?;
+    drop((wrk, redis, service));
+    sign_in::compare(&cluster, &database, radius_m, load, rounds).await
 }
 
 async fn summarise(

@@ -20,13 +20,24 @@ impl Service {
     /// # Errors
     /// When it does not start.
     pub(crate) fn start(cluster: &BenchCluster, database: &str, connections: u64) -> Outcome<Self> {
+        Self::start_on(cluster, database, connections, None)
+    }
+
+    /// The same, on one core.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub(crate) fn start_on(cluster: &BenchCluster, database: &str, connections: u64, core: Option<&str>) -> Outcome<Self> {
         let mut watcher = Command::new("/bin/sh");
-        watcher.args(["-c", r#"trap '' INT; "$0" serve --no-migrate </dev/null & cat >/dev/null; kill $!; wait $!"#]);
-        watcher.arg(env!("CARGO_BIN_EXE_ar-supervisor"));
+        watcher.args(["-c", r#"trap '' INT; "$@" </dev/null & cat >/dev/null; kill $!; wait $!"#, "sh"]);
+        if let Some(core) = core {
+            watcher.args(["taskset", "-c", core]);
+        }
+        watcher.args([env!("CARGO_BIN_EXE_ar-supervisor"), "serve", "--no-migrate"]);
         watcher.env_remove("DATABASE_URL").env_remove("DATABASE_READ_URL").env("DB_USER", "ar_supervisor");
         watcher.env("DB_HOST", cluster.socket_dir()).env("DB_NAME", database);
-        // A third each goes to boxes and to writes; the rest is for hot reads.
-        watcher.env("DATABASE_MAX_CONNECTIONS", (3 * connections - 2).to_string());
+        // Three are for background work, a third of the rest each goes to boxes and to writes, what is left is for hot reads.
+        watcher.env("DATABASE_MAX_CONNECTIONS", (3 * connections + 1).to_string());
         watcher.env("SERVER_HOST", "127.0.0.1").env("SERVER_PORT", "0").env("METRICS_PORT", "0").env("RATE_LIMIT", "off");
         watcher.env("JWT_SECRET", "Only-for-Measuring-on-Loopback-0123456789").env("LOG_FORMAT", "json").env("LOG_LEVEL", "info");
         let mut watcher = watcher.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;

@@ -34,7 +34,7 @@ pub(crate) struct Turn {
 }
 
 /// Runs a tool to its end; its output, or an error that says how to get it.
-fn output(command: &mut Command, package: &str) -> Outcome<String> {
+pub(crate) fn output(command: &mut Command, package: &str) -> Outcome<String> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.stdin(Stdio::null()).output().map_err(|error| missing(&program, package, &error))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -50,7 +50,7 @@ fn missing(program: &str, package: &str, error: &std::io::Error) -> String {
 }
 
 /// The word after a label in a tool's output.
-fn after<'t>(text: &'t str, label: &str) -> Option<&'t str> {
+pub(crate) fn after<'t>(text: &'t str, label: &str) -> Option<&'t str> {
     text.split_once(label)?.1.split_whitespace().next()
 }
 
@@ -63,6 +63,7 @@ fn number_after(text: &str, label: &str) -> Outcome<f64> {
 pub(crate) struct Wrk {
     url: String,
     folder: TempDir,
+    core: Option<&'static str>,
 }
 
 impl Wrk {
@@ -84,12 +85,24 @@ impl Wrk {
             east - west
         );
         std::fs::write(folder.path().join("nearby.lua"), script)?;
-        Ok(Self { url: service.url().to_owned(), folder })
+        Ok(Self { url: service.url().to_owned(), folder, core: None })
+    }
+
+    /// The same, on one core.
+    pub(crate) fn on_core(self, core: &'static str) -> Self {
+        Self { core: Some(core), ..self }
     }
 
     /// One turn.
     pub(crate) fn turn(&self, load: Load) -> Outcome<Turn> {
-        let mut wrk = Command::new("wrk");
+        let mut wrk = match self.core {
+            None => Command::new("wrk"),
+            Some(core) => {
+                let mut wrk = Command::new("taskset");
+                wrk.args(["-c", core, "wrk"]);
+                wrk
+            }
+        };
         wrk.args(["-t1", "--latency"]).arg(format!("-c{}", load.connections)).arg(format!("-d{}s", load.seconds));
         wrk.arg("-s").arg(self.folder.path().join("nearby.lua")).arg(&self.url);
         let text = output(&mut wrk, "wrk")?;

@@ -51,6 +51,15 @@ impl BenchCluster {
         self.0.socket_dir()
     }
 
+    /// The server's process.
+    ///
+    /// # Errors
+    /// When its file cannot be read.
+    pub(crate) fn postmaster_pid(&self) -> Outcome<String> {
+        let text = std::fs::read_to_string(self.0.data_dir().join("postmaster.pid"))?;
+        text.lines().next().map(str::to_owned).ok_or_else(|| "the server has no process".into())
+    }
+
     /// A database with so many decorations in an area, made and loaded when it is not there yet.
     ///
     /// # Errors

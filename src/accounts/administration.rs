@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::hasher::Hasher;
 use super::identity::Role;
+use super::password::weakness;
 use super::store::{self, select_users};
 use super::user::{self, User};
 use crate::audit::{self, Actor};
@@ -26,7 +27,7 @@ use crate::http::{
     AccessFailures, Admin, ApiError, BodyFailures, Cursor, FromQuery, JsonBody, NotFound, Nothing, Page, PathId, Problem, QueryReader,
     ReadFailures, StrictQuery, TimePosition, TooMany,
 };
-use crate::input::{FieldReader, Fields};
+use crate::input::{Faults, FieldReader, Fields};
 use crate::keys;
 use crate::state::AppState;
 
@@ -130,18 +131,21 @@ struct AccessChange {
 async fn change(State(state): State<AppState>, Admin(caller): Admin, id: PathId, body: JsonBody) -> Result<Json<User>, ApiError> {
     let (role, is_active) = body.read(|reader| Some((reader.word("role", Role::WORDS, Role::from_word), reader.boolean("is_active"))))?;
     let id = id.read().ok_or_else(unknown_user)?;
-    let actor = Actor::from(&caller);
-    let work = state.clone();
-    let user = state.finish(async move { change_access(&work, &actor, id, role, is_active).await }).await?;
-    state.accounts.live.forget_user(id);
-    Ok(Json(user))
+    let (work, actor) = (state.clone(), Actor::from(&caller));
+    let changed = state.finish(async move {
+        let user = change_access(&work, &actor, id, role, is_active).await?;
+        work.accounts.live.forget_user(id);
+        Ok(user)
+    });
+    changed.await.map(Json)
 }
 
 async fn change_access(state: &AppState, actor: &Actor, id: Uuid, role: Option<Role>, is_active: Option<bool>) -> Result<User, ApiError> {
     let failed = |error| DbError::new("changing an account", error);
     let mut transaction = state.db.write().begin().await.map_err(failed)?;
     // All who count, in one order: of two admins who demote each other, one is the last.
-    let admins = sqlx::query_scalar!("SELECT id FROM ar.users WHERE (role = 'admin' AND is_active) OR id = $1 ORDER BY id FOR UPDATE", id);
+    let admins =
+        sqlx::query_scalar!("SELECT id FROM ar.users WHERE (role = 'admin' AND is_active) OR id = $1 ORDER BY id FOR NO KEY UPDATE", id);
     admins.fetch_all(&mut *transaction).await.map_err(failed)?;
     let before = store::user(&mut *transaction, id).await.map_err(failed)?.ok_or_else(unknown_user)?;
     let changed = sqlx::query_as!(
@@ -196,10 +200,10 @@ async fn offer_reset(
     let stored = state.finish(async move {
         let failed = |error| DbError::new("making a token for a new password", error);
         let mut transaction = db.write().begin().await.map_err(failed)?;
-        let user = sqlx::query_scalar!("SELECT id FROM ar.users WHERE id = $1 FOR UPDATE", id);
-        user.fetch_optional(&mut *transaction).await.map_err(failed)?.ok_or_else(unknown_user)?;
-        let forget = sqlx::query!("DELETE FROM ar.password_resets WHERE user_id = $1", id);
-        forget.execute(&mut *transaction).await.map_err(failed)?;
+        if !store::lock_user(&mut transaction, id).await.map_err(failed)? {
+            return Err(unknown_user());
+        }
+        store::forget_resets(&mut transaction, id).await.map_err(failed)?;
         let insert = sqlx::query!(
             "INSERT INTO ar.password_resets (token_hash, user_id, expires_at) VALUES ($1, $2, now() + make_interval(secs => $3))",
             &hash,
@@ -236,25 +240,29 @@ struct NewPassword {
     ReadFailures, BodyFailures, TooMany,
 ))]
 async fn reset(State(state): State<AppState>, body: JsonBody) -> Result<StatusCode, ApiError> {
-    let read = body.read(|reader| {
+    let (token, password) = body.read(|reader| {
         let token = reader.required_text("reset_token", 255);
-        let password = user::new_password(reader, "new_password", true, &[]);
-        Some((token?, SecretString::from(password?)))
-    });
-    let (token, password) = read.map_err(user::weak_password)?;
-    let refused = || {
-        ApiError::new(StatusCode::UNAUTHORIZED, "invalid_reset_token", "the token is not good, or no longer; ask an admin for another")
-            .challenge("Bearer realm=\"ar-supervisor\"")
-    };
+        let password = user::new_password(reader, "new_password", true);
+        Some((token?, password?))
+    })?;
+    let refused = || ApiError::unauthorized("invalid_reset_token", "the token is not good, or no longer; ask an admin for another");
     let hash = keys::sha256(token.as_bytes());
     let failed = |error| DbError::new("setting a password", error);
-    let find = sqlx::query_scalar!("SELECT user_id FROM ar.password_resets WHERE token_hash = $1 AND expires_at > now()", &hash);
-    let user_id = find.fetch_optional(state.db.write()).await.map_err(failed)?.ok_or_else(refused)?;
+    let find = sqlx::query!(
+        "SELECT u.id, u.email, u.full_name FROM ar.password_resets r JOIN ar.users u ON u.id = r.user_id WHERE r.token_hash = $1 AND r.expires_at > now()",
+        &hash
+    );
+    let owner = find.fetch_optional(state.db.write()).await.map_err(failed)?.ok_or_else(refused)?;
     // Only now: a token that is no good is not to cost a hash.
-    let password_hash = state.accounts.hasher.hash(password).await?;
-    let db = state.db.clone();
+    let (hasher, mut faults) = (&state.accounts.hasher, Faults::default());
+    user::judge(hasher, &mut faults, "new_password", Some(&password), &[Some(&owner.email), Some(&owner.full_name)]).await?;
+    faults.or(Some(())).map_err(user::weak_password)?;
+    let password_hash = hasher.hash(password).await?;
+    let (work, user_id) = (state.clone(), owner.id);
     let set = state.finish(async move {
-        let mut transaction = db.write().begin().await.map_err(failed)?;
+        let mut transaction = work.db.write().begin().await.map_err(failed)?;
+        // In the order in which a token is offered.
+        store::lock_user(&mut transaction, user_id).await.map_err(failed)?;
         let spend = sqlx::query!("DELETE FROM ar.password_resets WHERE token_hash = $1 AND expires_at > now()", &hash);
         if spend.execute(&mut *transaction).await.map_err(failed)?.rows_affected() == 0 {
             return Err(refused());
@@ -262,10 +270,10 @@ async fn reset(State(state): State<AppState>, body: JsonBody) -> Result<StatusCo
         store::set_password(&mut transaction, user_id, &password_hash).await.map_err(failed)?;
         store::end_sessions(&mut transaction, user_id, None).await.map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
+        work.accounts.live.forget_user(user_id);
         Ok(())
     });
     set.await?;
-    state.accounts.live.forget_user(user_id);
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -305,7 +313,9 @@ pub async fn create_admin(
     let mut reader = FieldReader::new(Fields::from(fields));
     let (email, full_name) = (user::email(&mut reader, "email", true), reader.required_text("full_name", user::MAX_CHARS));
     let own = [email.as_deref().unwrap_or_default(), full_name.as_deref().unwrap_or_default()];
-    user::new_password(&mut reader, "password", true, &own);
+    if let Some(weakness) = user::new_password(&mut reader, "password", true).and_then(|new| weakness(new.expose_secret(), &own)) {
+        weakness.note(&mut reader.faults, "password");
+    }
     let (Some(email), Some(full_name), true) = (email, full_name, reader.faults.is_empty()) else {
         let faults = reader.finish().1.into_vec();
         return Err(CreateAdminError::Input(faults.into_iter().map(|fault| format!("{} {}", fault.field, fault.detail)).collect()));
@@ -313,8 +323,10 @@ pub async fn create_admin(
     let hash = Hasher::start().hash(password.clone()).await.map_err(|_busy| CreateAdminError::Hash)?;
     let failed = |error| DbError::new("making an admin", error);
     let mut transaction = connection.begin().await.map_err(failed)?;
-    let there =
-        sqlx::query_scalar!(r#"SELECT id FROM ar.users WHERE lower(email COLLATE "C") = lower($1::text COLLATE "C") FOR UPDATE"#, email);
+    let there = sqlx::query_scalar!(
+        r#"SELECT id FROM ar.users WHERE lower(email COLLATE "C") = lower($1::text COLLATE "C") FOR NO KEY UPDATE"#,
+        email
+    );
     let user = match there.fetch_optional(&mut *transaction).await.map_err(failed)? {
         Some(_) if !existing => return Err(CreateAdminError::Exists),
         Some(id) => {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use crate::db::{self, DbError, Notice, own_ms};
@@ -13,11 +13,13 @@ use crate::state::AppState;
 /// How often changes are looked for that no notice told of.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(2);
 /// How far back a sweep looks: longer than any transaction takes, so that none slips through between two.
-const SWEEP_WINDOW: Duration = Duration::from_secs(60);
+const SWEEP_WINDOW: Duration = Duration::from_mins(1);
 /// How often uses are written, in sweeps.
 const NOTE_USES_EVERY: u32 = 5;
-/// How often what is over is thrown away, in sweeps.
-const CLEAN_EVERY: u32 = 300;
+/// How long a sweep may take. A connection that is half open would let it wait for ever.
+const SWEEP_TIMEOUT: Duration = Duration::from_secs(3);
+/// How often what is over is thrown away.
+const CLEAN_INTERVAL: Duration = Duration::from_mins(10);
 
 /// Starts it all; it ends with the service.
 pub fn keep(state: &AppState, lifecycle: &Lifecycle) {
@@ -32,6 +34,7 @@ pub fn keep(state: &AppState, lifecycle: &Lifecycle) {
         }
     }));
     lifecycle.spawn(sweep_until(state.clone(), lifecycle.clone()));
+    lifecycle.spawn(clean_until(state.clone(), lifecycle.clone()));
 }
 
 async fn sweep_until(state: AppState, lifecycle: Lifecycle) {
@@ -59,22 +62,37 @@ async fn sweep_until(state: AppState, lifecycle: Lifecycle) {
         if round % NOTE_USES_EVERY == NOTE_USES_EVERY - 1 {
             note_uses(&state).await;
         }
-        if round % CLEAN_EVERY == CLEAN_EVERY - 1 {
-            state.throttle.forget_full();
-            if let Err(error) = clean(state.db.background()).await {
-                let error = DbError::new("throwing away what is over", error);
-                tracing::warn!(error = &error as &dyn std::error::Error, "old sessions stay a while longer");
-            }
-        }
     }
     note_uses(&state).await;
+}
+
+async fn clean_until(state: AppState, lifecycle: Lifecycle) {
+    let stopping = lifecycle.stopping();
+    let mut ticks = tokio::time::interval(CLEAN_INTERVAL);
+    loop {
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        state.throttle.forget_full();
+        if let Err(error) = clean(state.db.background()).await {
+            let error = DbError::new("throwing away what is over", error);
+            tracing::warn!(error = &error as &dyn std::error::Error, "old sessions stay a while longer");
+        }
+    }
 }
 
 /// Asks what changed of late, and what time it is.
 async fn sweep(state: &AppState, asked: Instant) -> Result<(), sqlx::Error> {
     let accounts = &state.accounts;
+    let mut connection = state.db.background().acquire().await?;
     let asked_ms = own_ms();
-    let (now, changed) = changes(state.db.background()).await?;
+    let Ok(answer) = tokio::time::timeout(SWEEP_TIMEOUT, changes(&mut connection)).await else {
+        // Given back, it would be asked whether it lives, and wait for that.
+        connection.close_on_drop();
+        return Err(sqlx::Error::PoolTimedOut);
+    };
+    let (now, changed) = answer?;
     accounts.clock.set(now, asked_ms);
     for id in changed {
         accounts.live.forget_session(id);
@@ -83,14 +101,14 @@ async fn sweep(state: &AppState, asked: Instant) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-async fn changes(pool: &PgPool) -> Result<(DateTime<Utc>, Vec<Uuid>), sqlx::Error> {
+async fn changes(connection: &mut PgConnection) -> Result<(DateTime<Utc>, Vec<Uuid>), sqlx::Error> {
     let window_s = SWEEP_WINDOW.as_secs_f64();
     let row = sqlx::query!(
         r#"SELECT clock_timestamp() AS "now!",
                ARRAY(SELECT id FROM ar.user_sessions WHERE access_changed_at > now() - make_interval(secs => $1)) AS "changed!""#,
         window_s
     )
-    .fetch_one(pool)
+    .fetch_one(connection)
     .await?;
     Ok((row.now, row.changed))
 }

@@ -1,5 +1,5 @@
-//! Password hashing (argon2id) on threads of its own, which give way to every other thread: a flood of logins
-//! uses what the service leaves over, and what does not fit the queue is shed.
+//! Hashing passwords (argon2id), and judging new ones, on threads of their own, which give way to every other
+//! thread: a flood of logins uses what the service leaves over, and what does not fit the queue is shed.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -10,6 +10,7 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::oneshot;
 
+use super::password::{self, Weakness};
 use crate::http::ApiError;
 use crate::keys;
 
@@ -68,7 +69,9 @@ impl Hasher {
     /// # Errors
     /// 503 when the queue is full.
     pub(super) async fn hash(&self, password: SecretString) -> Result<String, ApiError> {
+        let done = Arc::clone(&self.done);
         self.run(move |memory| {
+            done.fetch_add(1, Ordering::Relaxed);
             let salt = keys::random::<16>();
             phc(&salt, &digest(&argon2(), &password, &salt, memory)).to_string()
         })
@@ -82,7 +85,9 @@ impl Hasher {
     pub(super) async fn verify(&self, password: SecretString, stored: Option<&str>) -> Result<Verdict, ApiError> {
         let known = stored.is_some();
         let stored = stored.unwrap_or(&self.nobodys).to_owned();
+        let done = Arc::clone(&self.done);
         self.run(move |memory| {
+            done.fetch_add(1, Ordering::Relaxed);
             let verdict = compare(&password, &stored, memory).unwrap_or_else(|| {
                 tracing::error!("a stored password hash cannot be read");
                 Verdict { matches: false, outdated: false }
@@ -92,15 +97,20 @@ impl Hasher {
         .await
     }
 
+    /// Why a new password is too weak, if it is; `own` are the account's e-mail and name.
+    ///
+    /// # Errors
+    /// 503 when the queue is full.
+    pub(super) async fn judge(&self, password: SecretString, own: Vec<String>) -> Result<Option<Weakness>, ApiError> {
+        self.run(move |_| password::weakness(password.expose_secret(), &own)).await
+    }
+
     async fn run<T: Send + 'static>(&self, work: impl FnOnce(&mut Vec<Block>) -> T + Send + 'static) -> Result<T, ApiError> {
         let (answer, answered) = oneshot::channel();
-        let done = Arc::clone(&self.done);
         let job: Job = Box::new(move |memory| {
             // Whoever left while waiting costs nothing.
             if !answer.is_closed() {
-                let outcome = work(memory);
-                done.fetch_add(1, Ordering::Relaxed);
-                drop(answer.send(outcome));
+                drop(answer.send(work(memory)));
             }
         });
         let busy = || ApiError::unavailable("hashing_busy", "too many people are signing in; try again");

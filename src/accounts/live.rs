@@ -4,10 +4,10 @@
 //! every two seconds at the latest. When the sweep does not succeed, everybody is asked for again.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use dashmap::DashMap;
+use dashmap::{DashMap, Entry};
 use quick_cache::sync::Cache;
 use uuid::Uuid;
 
@@ -20,9 +20,11 @@ const MAX_TOKENS: usize = 65_536;
 /// How old the last good sweep may be for what is remembered to hold. Revocations are to be known within 5 s.
 const TRUST: Duration = Duration::from_secs(4);
 
-/// A session that was live when it was asked for.
+/// A session that was live when it was asked for; one for all its tokens.
 struct Live {
     identity: Identity,
+    /// When the session ends unless it is refreshed, in seconds since 1970.
+    expires_s: AtomicI64,
     /// Something about it changed: ask again.
     stale: AtomicBool,
     /// Used since the last time this was noted.
@@ -65,13 +67,15 @@ impl LiveSessions {
             return None;
         }
         let seen = self.tokens.get(&keys::sha256(token.as_bytes()))?;
-        if seen.live.stale.load(Ordering::Acquire) || !seen.claims.in_force(now_s) {
+        let live = &seen.live;
+        let is_over = live.stale.load(Ordering::Acquire) || live.expires_s.load(Ordering::Relaxed) <= now_s;
+        if is_over || !seen.claims.in_force(now_s) {
             return None;
         }
-        if !seen.live.used.load(Ordering::Relaxed) {
-            seen.live.used.store(true, Ordering::Relaxed);
+        if !live.used.load(Ordering::Relaxed) {
+            live.used.store(true, Ordering::Relaxed);
         }
-        Some(seen.live.identity.clone())
+        Some(live.identity.clone())
     }
 
     /// To be taken before the database is asked about a session.
@@ -79,18 +83,35 @@ impl LiveSessions {
         Mark(self.changes.load(Ordering::Acquire))
     }
 
-    /// Remembers that a token's session is live, unless something changed since the mark.
-    pub(super) fn remember(&self, token: &str, claims: Claims, identity: &Identity, mark: Mark) {
-        let live = Arc::new(Live { identity: identity.clone(), stale: AtomicBool::new(false), used: AtomicBool::new(true) });
-        // An older entry may say something else: its tokens ask again.
-        if let Some(older) = self.sessions.insert(identity.session_id, Arc::clone(&live))
-            && older.identity != *identity
-        {
-            older.stale.store(true, Ordering::Release);
-        }
+    /// Remembers that a token's session is live until `expires_s`, unless something changed since the mark.
+    pub(super) fn remember(&self, token: &str, claims: Claims, identity: &Identity, expires_s: i64, mark: Mark) {
+        let live = self.session(identity, expires_s);
         self.tokens.insert(keys::sha256(token.as_bytes()), Arc::new(SeenToken { claims, live: Arc::clone(&live) }));
         if self.changes.load(Ordering::Acquire) != mark.0 {
             live.stale.store(true, Ordering::Release);
+        }
+    }
+
+    /// The one entry of a session, that all its tokens share: what ends it ends them all.
+    fn session(&self, identity: &Identity, expires_s: i64) -> Arc<Live> {
+        let made = || {
+            let (stale, used) = (AtomicBool::new(false), AtomicBool::new(true));
+            Arc::new(Live { identity: identity.clone(), expires_s: AtomicI64::new(expires_s), stale, used })
+        };
+        match self.sessions.entry(identity.session_id) {
+            Entry::Vacant(place) => Arc::clone(&place.insert(made())),
+            Entry::Occupied(mut place) => {
+                let known = Arc::clone(place.get());
+                if known.identity == *identity && !known.stale.load(Ordering::Acquire) {
+                    known.expires_s.store(expires_s, Ordering::Relaxed);
+                    known.used.store(true, Ordering::Relaxed);
+                    return known;
+                }
+                known.stale.store(true, Ordering::Release);
+                let live = made();
+                place.insert(Arc::clone(&live));
+                live
+            }
         }
     }
 
@@ -152,20 +173,30 @@ mod tests {
 
     const NOW_S: i64 = 1_800_000_000;
 
-    fn known(live: &LiveSessions, mark: Mark) -> (String, Identity) {
-        let keys = TokenKeys::new(&TokenConfig {
+    fn keys() -> TokenKeys {
+        TokenKeys::new(&TokenConfig {
             secret: "one".to_owned().into(),
             previous_secret: None,
             issuer: "i".to_owned(),
             audience: "a".to_owned(),
-            access_ttl: Duration::from_secs(900),
-            refresh_ttl: Duration::from_secs(3600),
-        });
+            access_ttl: Duration::from_mins(15),
+            refresh_ttl: Duration::from_hours(1),
+        })
+    }
+
+    fn known(live: &LiveSessions, mark: Mark) -> (String, Identity) {
         let identity = Identity { user_id: Uuid::now_v7(), session_id: Uuid::now_v7(), role: Role::User };
-        let token = keys.mint(&identity, NOW_S).token;
-        let claims = keys.verify(&token, NOW_S).expect("good");
-        live.remember(&token, claims, &identity, mark);
+        let token = another(live, &identity, mark);
         (token, identity)
+    }
+
+    /// One more token of a session.
+    fn another(live: &LiveSessions, identity: &Identity, mark: Mark) -> String {
+        let keys = keys();
+        let token = keys.mint(identity, NOW_S).token;
+        let claims = keys.verify(&token, NOW_S).expect("good");
+        live.remember(&token, claims, identity, NOW_S + 600, mark);
+        token
     }
 
     #[test]
@@ -194,6 +225,29 @@ mod tests {
         assert_eq!((live.seen(&one, NOW_S), live.seen(&two, NOW_S)), (None, Some(second.clone())));
         live.forget_user(second.user_id);
         assert_eq!(live.seen(&two, NOW_S), None);
+    }
+
+    #[test]
+    fn what_ends_a_session_ends_all_its_tokens() {
+        let live = LiveSessions::new();
+        live.swept(Instant::now());
+        let (one, identity) = known(&live, live.mark());
+        let two = another(&live, &identity, live.mark());
+        assert_eq!((live.seen(&one, NOW_S), live.seen(&two, NOW_S)), (Some(identity.clone()), Some(identity.clone())));
+        live.forget_session(identity.session_id);
+        assert_eq!((live.seen(&one, NOW_S), live.seen(&two, NOW_S)), (None, None));
+        // In another role, the tokens that were seen in the first one ask again.
+        let one = another(&live, &identity, live.mark());
+        another(&live, &Identity { role: Role::Admin, ..identity }, live.mark());
+        assert_eq!(live.seen(&one, NOW_S), None);
+    }
+
+    #[test]
+    fn a_session_that_is_over_is_asked_for() {
+        let live = LiveSessions::new();
+        live.swept(Instant::now());
+        let (token, identity) = known(&live, live.mark());
+        assert_eq!((live.seen(&token, NOW_S + 599), live.seen(&token, NOW_S + 600)), (Some(identity), None));
     }
 
     #[test]

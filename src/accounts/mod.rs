@@ -1,7 +1,7 @@
 //! Accounts: who signs in, by which password, with which tokens, and what they may do.
 //!
-//! A request's journey: `http/access` asks [`Accounts::authenticate`], which knows a token it has seen (`live`),
-//! or checks it (`token`) and asks the database for its session (`store`).
+//! A request's journey: `http/access` asks [`Accounts::seen`], which knows the tokens it has seen (`live`), else
+//! [`Accounts::verify`], which checks one (`token`) and asks the database for its session (`store`).
 
 mod administration;
 mod background;
@@ -20,7 +20,6 @@ mod user;
 
 use std::time::Duration;
 
-use axum::http::StatusCode;
 use sqlx::postgres::types::PgInterval;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -58,26 +57,26 @@ impl Accounts {
         }
     }
 
-    /// Who an access token speaks for. One that was seen before costs a hash and a look into a table.
+    /// Who an access token speaks for, when it was seen before: that costs a hash and a look into a table.
+    #[must_use]
+    pub fn seen(&self, token: &str) -> Option<Identity> {
+        self.live.seen(token, self.clock.now_s())
+    }
+
+    /// Who an access token speaks for, by its signature and by asking the database for its session.
     ///
     /// # Errors
     /// 401 when it is not one of ours, not in force, or its session has ended; 503 without the database.
-    pub async fn authenticate(&self, db: &Db, token: &str) -> Result<Identity, ApiError> {
+    pub async fn verify(&self, db: &Db, token: &str) -> Result<Identity, ApiError> {
+        let detail = "the access token is not good, not yet or no longer; sign in, or POST /api/v1/auth/refresh";
+        let refused = || ApiError::invalid_token(detail);
         let now_s = self.clock.now_s();
-        if let Some(identity) = self.live.seen(token, now_s) {
-            return Ok(identity);
-        }
-        let refused = || {
-            let detail = "the access token is not good, not yet or no longer; sign in, or POST /api/v1/auth/refresh";
-            ApiError::new(StatusCode::UNAUTHORIZED, "invalid_token", detail)
-                .challenge("Bearer realm=\"ar-supervisor\", error=\"invalid_token\"")
-        };
         let claims = self.tokens.verify(token, now_s).ok_or_else(refused)?;
         let mark = self.live.mark();
-        let role = store::live_role(db.write(), claims.sid, claims.sub).await;
-        let role = role.map_err(|error| DbError::new("looking for a session", error))?.ok_or_else(refused)?;
+        let session = store::live_session(db.write(), claims.sid, claims.sub).await;
+        let (role, expires_at) = session.map_err(|error| DbError::new("looking for a session", error))?.ok_or_else(refused)?;
         let identity = Identity { user_id: claims.sub, session_id: claims.sid, role };
-        self.live.remember(token, claims, &identity, mark);
+        self.live.remember(token, claims, &identity, expires_at.timestamp(), mark);
         Ok(identity)
     }
 

@@ -5,8 +5,13 @@ use zxcvbn::Score;
 
 use crate::input::Faults;
 
-/// Fewest and most code points.
-const LENGTH: std::ops::RangeInclusive<usize> = 12..=128;
+/// Fewest code points.
+const MIN_CHARS: usize = 12;
+/// How much of a password zxcvbn judges: what is hard to guess so far only gets harder, and the time it takes grows
+/// with the square, and more for passwords made to that end.
+const JUDGED_CHARS: usize = 40;
+/// How much of an account's own e-mail and name is looked for in a password.
+const OWN_CHARS: usize = 64;
 
 /// What people type where a long password is asked for, and words of this product. A password made of these
 /// alone, whatever is put between and behind them, is refused.
@@ -60,7 +65,6 @@ const COMMON: &[&str] = &[
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Weakness {
     Short,
-    Long,
     Common,
     Guessable,
 }
@@ -69,7 +73,6 @@ impl Weakness {
     fn code(self) -> &'static str {
         match self {
             Self::Short => "too_short",
-            Self::Long => "too_long",
             Self::Common => "too_common",
             Self::Guessable => "too_guessable",
         }
@@ -78,38 +81,39 @@ impl Weakness {
     fn detail(self) -> &'static str {
         match self {
             Self::Short => "has fewer than 12 characters",
-            Self::Long => "has more than 128 characters",
             Self::Common => "is made of words that everybody tries, or of the account's own name",
             Self::Guessable => "can be guessed: take more words, or less usual ones",
         }
     }
 
-    /// The stable names of these faults.
+    /// Notes that a password is too weak.
+    pub(super) fn note(self, faults: &mut Faults, field: &str) {
+        faults.out_of_domain(field, self.code(), self.detail());
+    }
+
+    /// The stable names of these faults, and of the one of all texts that are too long.
     pub(super) const CODES: [&str; 4] = ["too_short", "too_long", "too_common", "too_guessable"];
 }
 
-/// Notes why a password is too weak; `own` are the account's e-mail and name, which others know.
-pub(super) fn check(faults: &mut Faults, field: &str, password: &str, own: &[&str]) {
-    if let Some(weakness) = weakness(password, own) {
-        faults.out_of_domain(field, weakness.code(), weakness.detail());
-    }
-}
-
-fn weakness(password: &str, own: &[&str]) -> Option<Weakness> {
-    let length = password.chars().count();
-    if length < *LENGTH.start() {
+/// Whether a password is too weak, and why; `own` are the account's e-mail and name, which others know. It takes
+/// milliseconds, and longer for a password made to that end: for the hashing threads.
+pub(super) fn weakness(password: &str, own: &[impl AsRef<str>]) -> Option<Weakness> {
+    if password.chars().count() < MIN_CHARS {
         return Some(Weakness::Short);
     }
-    if length > *LENGTH.end() {
-        return Some(Weakness::Long);
-    }
+    let own: Vec<String> = own.iter().map(|text| beginning(text.as_ref(), OWN_CHARS)).collect();
     // The parts of a name are as easy to guess as the whole.
-    let own: Vec<&str> = own.iter().flat_map(|text| text.split(|c: char| !c.is_alphanumeric()).chain([*text])).collect();
+    let own: Vec<&str> = own.iter().flat_map(|text| text.split(|c: char| !c.is_alphanumeric()).chain([text.as_str()])).collect();
     if made_of(password, &own) {
         return Some(Weakness::Common);
     }
     let others: Vec<&str> = own.iter().copied().filter(|part| part.len() > 2).chain(COMMON.iter().copied()).collect();
-    (zxcvbn::zxcvbn(password, &others).score() < Score::Three).then_some(Weakness::Guessable)
+    let judged = zxcvbn::zxcvbn(&beginning(password, JUDGED_CHARS), &others);
+    (judged.score() < Score::Three).then_some(Weakness::Guessable)
+}
+
+fn beginning(text: &str, chars: usize) -> String {
+    text.chars().take(chars).collect()
 }
 
 /// Whether nothing much is left of a password without common words, digits and signs.
@@ -149,11 +153,23 @@ mod tests {
         assert_eq!(weakness(password, &["ada.lovelace@example.org", "Ada Lovelace"]), expected, "{password}");
     }
 
+    const NOBODYS: &[&str] = &[];
+
+    /// Every sign that stands for several letters: zxcvbn tries them all.
+    #[test]
+    fn a_password_made_to_be_judged_long_is_judged_all_the_same() {
+        let signs: String = "4@8({[<3691!|70$5+%2".chars().cycle().take(128).collect();
+        let name: String = "aB".chars().cycle().take(255).collect();
+        for password in [signs.as_str(), &name[..120], "~"] {
+            weakness(password, &[name.as_str()]);
+        }
+    }
+
     #[test]
     fn length_is_counted_in_code_points() {
         let long: String = "žluťoučký kůň úpěl ďábelské ódy ".chars().cycle().take(129).collect();
-        assert_eq!(weakness(&long, &[]), Some(Weakness::Long));
-        let fits: String = long.chars().take(128).collect();
-        assert_eq!(weakness(&fits, &[]), None);
+        assert_eq!(weakness(&long, NOBODYS), None);
+        let short: String = long.chars().take(11).collect();
+        assert_eq!(weakness(&short, NOBODYS), Some(Weakness::Short));
     }
 }

@@ -22,8 +22,11 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 }
 
 fn gone() -> ApiError {
-    ApiError::new(StatusCode::UNAUTHORIZED, "invalid_token", "the account is gone")
-        .challenge("Bearer realm=\"ar-supervisor\", error=\"invalid_token\"")
+    ApiError::invalid_token("the account is gone")
+}
+
+fn changed_meanwhile() -> ApiError {
+    ApiError::new(StatusCode::CONFLICT, "password_changed", "the password was changed since it was compared; try again with the new one")
 }
 
 /// My account
@@ -65,27 +68,25 @@ struct Change {
 /// A change of e-mail or password needs `current_password`; a new password ends the other sessions.
 #[utoipa::path(put, path = "/auth/profile", tag = "accounts", security(("bearer" = [])), request_body = ProfileChange, responses(
     (status = 200, description = "The account as it is now.", body = User),
-    (status = 409, description = "The e-mail is taken (`email_taken`).", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "The e-mail is taken (`email_taken`), or the password was changed meanwhile (`password_changed`).", body = Problem, content_type = "application/problem+json"),
     AccessFailures, ReadFailures, BodyFailures,
 ))]
 async fn change(State(state): State<AppState>, caller: Caller, body: JsonBody) -> Result<Json<User>, ApiError> {
     let failed = |error| DbError::new("reading an account", error);
     let user = store::user(state.db.write(), caller.user_id()).await.map_err(failed)?.ok_or_else(gone)?;
-    let read = body.read(|reader| {
+    let change = body.read(|reader| {
         reader.ignore(&["id", "role", "is_active", "created_at", "updated_at", "last_login"]);
         let full_name = reader.text("full_name", MAX_CHARS, false);
         // As it is, it is no change: so get, edit, put works.
         let email = user::email(reader, "email", false).filter(|email| *email != user.email);
-        let own = [email.as_deref().unwrap_or(&user.email), full_name.as_deref().unwrap_or(&user.full_name)];
-        let new_password = user::new_password(reader, "new_password", false, &own).map(SecretString::from);
-        let current_password = user::old_password(reader, "current_password", false).map(SecretString::from);
+        let new_password = user::new_password(reader, "new_password", false);
+        let current_password = user::old_password(reader, "current_password", false);
         if current_password.is_none() && (email.is_some() || new_password.is_some()) {
             reader.faults.out_of_domain("current_password", "required_for_change", "is required to change e-mail or password");
         }
         Some(Change { full_name, email, current_password, new_password })
-    });
-    let change = read.map_err(user::weak_password)?;
-    let hashes = compare_and_hash(&state, &caller, &user, &change).await?;
+    })?;
+    let hashes = compare_and_hash(&state, &user, &change).await?;
     state.finish(write(state.clone(), caller, change, hashes)).await.map(Json)
 }
 
@@ -96,10 +97,10 @@ struct Hashes {
     new: Option<String>,
 }
 
-async fn compare_and_hash(state: &AppState, caller: &Caller, user: &User, change: &Change) -> Result<Hashes, ApiError> {
+async fn compare_and_hash(state: &AppState, user: &User, change: &Change) -> Result<Hashes, ApiError> {
     let Some(current) = change.current_password.clone() else { return Ok(Hashes::default()) };
-    // Whoever found a signed-in phone is not to guess its owner's password with it.
-    state.throttle.take_guess(&user.email, caller.address, true)?;
+    // Whoever found a signed-in phone is not to guess its owner's password with it, from wherever.
+    state.throttle.take_owners_guess(user.id)?;
     let failed = |error| DbError::new("reading an account", error);
     let compared = store::password_hash(state.db.write(), user.id).await.map_err(failed)?.ok_or_else(gone)?;
     if !state.accounts.hasher.verify(current, Some(&compared)).await?.matches {
@@ -108,7 +109,13 @@ async fn compare_and_hash(state: &AppState, caller: &Caller, user: &User, change
         return Err(faults.into());
     }
     let new = match change.new_password.clone() {
-        Some(password) => Some(state.accounts.hasher.hash(password).await?),
+        Some(password) => {
+            let own = [change.email.as_deref().or(Some(&user.email)), change.full_name.as_deref().or(Some(&user.full_name))];
+            let mut faults = Faults::default();
+            user::judge(&state.accounts.hasher, &mut faults, "new_password", Some(&password), &own).await?;
+            faults.or(Some(())).map_err(user::weak_password)?;
+            Some(state.accounts.hasher.hash(password).await?)
+        }
         None => None,
     };
     Ok(Hashes { compared: Some(compared), new })
@@ -129,9 +136,12 @@ async fn write(state: AppState, caller: Caller, change: Change, hashes: Hashes) 
         hashes.new,
         hashes.compared as _
     );
-    // The password was changed by somebody else since it was compared, or the account was disabled.
-    let user = changed.fetch_optional(&mut *transaction).await.map_err(failed)?.ok_or_else(gone)?;
+    let Some(user) = changed.fetch_optional(&mut *transaction).await.map_err(failed)? else {
+        let there = store::user(&mut *transaction, caller.user_id()).await.map_err(failed)?.is_some_and(|user| user.is_active);
+        return Err(if there { changed_meanwhile() } else { gone() });
+    };
     if hashes.new.is_some() {
+        store::forget_resets(&mut transaction, user.id).await.map_err(failed)?;
         store::end_sessions(&mut transaction, user.id, Some(caller.identity.session_id)).await.map_err(failed)?;
     }
     transaction.commit().await.map_err(failed)?;

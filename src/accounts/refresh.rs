@@ -112,8 +112,8 @@ mod tests {
             previous_secret: previous.map(|secret| SecretString::from(secret.to_owned())),
             issuer: String::new(),
             audience: String::new(),
-            access_ttl: Duration::from_secs(900),
-            refresh_ttl: Duration::from_secs(3600),
+            access_ttl: Duration::from_mins(15),
+            refresh_ttl: Duration::from_hours(1),
         })
     }
 

@@ -94,15 +94,13 @@ async fn remove(
 /// Ends a session; whether it was a live one of that account.
 pub(super) async fn end(state: &AppState, user_id: Uuid, session_id: Uuid) -> Result<bool, ApiError> {
     let failed = |error| DbError::new("ending a session", error);
-    let db = state.db.clone();
-    let ended = state
-        .finish(async move {
-            let mut transaction = db.write().begin().await.map_err(failed)?;
-            let ended = store::end_session(&mut transaction, session_id, user_id).await.map_err(failed)?;
-            transaction.commit().await.map_err(failed)?;
-            Ok(ended)
-        })
-        .await?;
-    state.accounts.live.forget_session(session_id);
-    Ok(ended)
+    let work = state.clone();
+    let ending = state.finish(async move {
+        let mut transaction = work.db.write().begin().await.map_err(failed)?;
+        let ended = store::end_session(&mut transaction, session_id, user_id).await.map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
+        work.accounts.live.forget_session(session_id);
+        Ok(ended)
+    });
+    ending.await
 }

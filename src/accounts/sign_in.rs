@@ -5,7 +5,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use ipnet::IpNet;
-use secrecy::SecretString;
 use serde::Serialize;
 use std::net::IpAddr;
 use utoipa::ToSchema;
@@ -79,15 +78,15 @@ struct Registration {
     ReadFailures, BodyFailures, TooMany,
 ))]
 async fn register(State(state): State<AppState>, body: JsonBody) -> Result<Response, ApiError> {
-    let read = body.read(|reader| {
-        let email = user::email(reader, "email", true);
-        let full_name = reader.required_text("full_name", MAX_CHARS);
-        let own = [email.as_deref().unwrap_or_default(), full_name.as_deref().unwrap_or_default()];
-        let password = user::new_password(reader, "password", true, &own);
-        Some((email?, full_name?, password?))
+    let ((email, full_name, password), mut faults) = body.read_all(|reader| {
+        let (email, full_name) = (user::email(reader, "email", true), reader.required_text("full_name", MAX_CHARS));
+        (email, full_name, user::new_password(reader, "password", true))
     });
-    let (email, full_name, password) = read.map_err(user::weak_password)?;
-    let password_hash = state.accounts.hasher.hash(SecretString::from(password)).await?;
+    let hasher = &state.accounts.hasher;
+    user::judge(hasher, &mut faults, "password", password.as_ref(), &[email.as_deref(), full_name.as_deref()]).await?;
+    let read = email.zip(full_name).zip(password);
+    let ((email, full_name), password) = faults.or(read).map_err(user::weak_password)?;
+    let password_hash = hasher.hash(password).await?;
     let db = state.db.clone();
     let made = state.finish(async move {
         let added = store::add_user(db.write(), &email, &full_name, &password_hash, Role::User).await;
@@ -133,7 +132,7 @@ async fn login(State(state): State<AppState>, ClientAddress(address): ClientAddr
         let email = reader.required_text("email", MAX_CHARS);
         let password = user::old_password(reader, "password", true);
         let device_info = reader.text("device_info", MAX_DEVICE_INFO_CHARS, false);
-        Some((email?, SecretString::from(password?), device_info))
+        Some((email?, password?, device_info))
     })?;
     let failed = |error| DbError::new("looking for an account", error);
     let found = store::credentials(state.db.write(), &email, around(address)).await.map_err(failed)?;
@@ -148,8 +147,7 @@ async fn login(State(state): State<AppState>, ClientAddress(address): ClientAddr
 }
 
 fn invalid_credentials() -> ApiError {
-    ApiError::new(StatusCode::UNAUTHORIZED, "invalid_credentials", "not with this e-mail and password")
-        .challenge("Bearer realm=\"ar-supervisor\"")
+    ApiError::unauthorized("invalid_credentials", "not with this e-mail and password")
 }
 
 /// The network by which an account's owner is known again.
@@ -176,7 +174,9 @@ async fn begin_session(
     // Disabled, or given another password, since it was compared.
     let user = noted.map_err(failed)?.ok_or_else(invalid_credentials)?;
     let identity = Identity { user_id: user.id, session_id, role: user.role };
-    let Minted { token, jti } = accounts.tokens.mint(&identity, accounts.clock.now_s());
+    // The login itself says what time it is in the database.
+    let now_s = user.last_login.map_or_else(|| accounts.clock.now_s(), |now| now.timestamp());
+    let Minted { token, jti } = accounts.tokens.mint(&identity, now_s);
     let session = NewSession {
         id: session_id,
         user_id: user.id,
@@ -188,7 +188,9 @@ async fn begin_session(
     };
     let ended = store::add_session(&mut transaction, &session).await.map_err(failed)?;
     transaction.commit().await.map_err(failed)?;
-    ended.into_iter().for_each(|id| accounts.live.forget_session(id));
+    for id in ended {
+        accounts.live.forget_session(id);
+    }
     Ok(SignedIn { tokens: tokens(&state, token, &refresh_token), user })
 }
 
@@ -223,8 +225,7 @@ async fn refresh(State(state): State<AppState>, body: JsonBody) -> Result<Json<T
 }
 
 fn invalid_refresh_token() -> ApiError {
-    ApiError::new(StatusCode::UNAUTHORIZED, "invalid_refresh_token", "the refresh token is not good, or no longer; sign in again")
-        .challenge("Bearer realm=\"ar-supervisor\"")
+    ApiError::unauthorized("invalid_refresh_token", "the refresh token is not good, or no longer; sign in again")
 }
 
 /// What a refresh token of ours is in its session.
@@ -259,7 +260,7 @@ async fn exchange(state: AppState, token: RefreshToken) -> Result<Tokens, ApiErr
     let mut transaction = state.db.write().begin().await.map_err(failed)?;
     let session = store::lock_session(&mut transaction, session_id).await.map_err(failed)?.ok_or_else(invalid_refresh_token)?;
     let identity = Identity { user_id: session.user_id, session_id, role: session.role };
-    let Minted { token: access_token, jti } = accounts.tokens.mint(&identity, accounts.clock.now_s());
+    let Minted { token: access_token, jti } = accounts.tokens.mint(&identity, session.now.timestamp());
     let successor = match place(&state, &token, &session) {
         Place::Live => {
             let successor = accounts.refresh.successor(&token);

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use chrono::{DateTime, Utc};
 use ipnet::IpNet;
 use sqlx::postgres::types::PgInterval;
 use sqlx::{PgConnection, PgExecutor};
@@ -13,16 +14,19 @@ use super::user::User;
 /// Sessions that an account may have at once; the one that was used least lately gives way.
 const MAX_SESSIONS: i64 = 10;
 
-/// The role of a session's account, if both are live.
-pub(super) async fn live_role(executor: impl PgExecutor<'_>, session_id: Uuid, user_id: Uuid) -> Result<Option<Role>, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"SELECT u.role AS "role: Role" FROM ar.user_sessions s JOIN ar.users u ON u.id = s.user_id
+/// The role of a session's account and when the session ends, if both are live.
+pub(super) async fn live_session(
+    executor: impl PgExecutor<'_>,
+    session_id: Uuid,
+    user_id: Uuid,
+) -> Result<Option<(Role, DateTime<Utc>)>, sqlx::Error> {
+    let live = sqlx::query!(
+        r#"SELECT u.role AS "role: Role", s.expires_at FROM ar.user_sessions s JOIN ar.users u ON u.id = s.user_id
            WHERE s.id = $1 AND s.user_id = $2 AND s.revoked_at IS NULL AND s.expires_at > now() AND u.is_active"#,
         session_id,
         user_id
-    )
-    .fetch_optional(executor)
-    .await
+    );
+    Ok(live.fetch_optional(executor).await?.map(|live| (live.role, live.expires_at)))
 }
 
 /// Selects accounts; gives sqlx's query of `User`. One text for all, so that they cannot drift apart.
@@ -168,6 +172,8 @@ pub(super) struct Refreshing {
     pub(super) previous_hash: Option<Vec<u8>>,
     /// Its newest refresh token was made within the last 30 s.
     pub(super) just_rotated: bool,
+    /// The database's time.
+    pub(super) now: DateTime<Utc>,
 }
 
 /// The session of a refresh token, locked until the transaction ends.
@@ -175,7 +181,7 @@ pub(super) async fn lock_session(connection: &mut PgConnection, session_id: Uuid
     sqlx::query_as!(
         Refreshing,
         r#"SELECT s.user_id, u.role AS "role: Role", s.refresh_token_hash AS live_hash, s.previous_token_hash AS previous_hash,
-               coalesce(s.rotated_at > now() - interval '30 s', false) AS "just_rotated!"
+               coalesce(s.rotated_at > now() - interval '30 s', false) AS "just_rotated!", now() AS "now!"
            FROM ar.user_sessions s JOIN ar.users u ON u.id = s.user_id
            WHERE s.id = $1 AND s.revoked_at IS NULL AND s.expires_at > now() AND u.is_active
            FOR UPDATE OF s"#,
@@ -254,10 +260,21 @@ pub(super) async fn note_access_change(connection: &mut PgConnection, user_id: U
 
 /// Sets a password.
 pub(super) async fn set_password(connection: &mut PgConnection, user_id: Uuid, password_hash: &str) -> Result<(), sqlx::Error> {
-    sqlx::query!("UPDATE ar.users SET password_hash = $2, updated_at = now() WHERE id = $1", user_id, password_hash)
-        .execute(connection)
-        .await
-        .map(|_| ())
+    let set = sqlx::query!("UPDATE ar.users SET password_hash = $2, updated_at = now() WHERE id = $1", user_id, password_hash);
+    set.execute(&mut *connection).await?;
+    forget_resets(connection, user_id).await
+}
+
+/// Voids what was offered to set a forgotten password with.
+pub(super) async fn forget_resets(connection: &mut PgConnection, user_id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query!("DELETE FROM ar.password_resets WHERE user_id = $1", user_id).execute(connection).await.map(|_| ())
+}
+
+/// Locks an account; whether it is there.
+pub(super) async fn lock_user(connection: &mut PgConnection, user_id: Uuid) -> Result<bool, sqlx::Error> {
+    // Not as if its key were to change: who acts refers to it all the time.
+    let there = sqlx::query_scalar!("SELECT id FROM ar.users WHERE id = $1 FOR NO KEY UPDATE", user_id);
+    there.fetch_optional(connection).await.map(|there| there.is_some())
 }
 
 async fn notify(connection: &mut PgConnection, kind: &str, id: Uuid) -> Result<(), sqlx::Error> {

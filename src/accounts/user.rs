@@ -1,14 +1,16 @@
 //! An account as clients see it, and how its fields are read.
 
 use chrono::{DateTime, Utc};
+use secrecy::SecretString;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::hasher::Hasher;
 use super::identity::Role;
-use super::password::{self, Weakness};
+use super::password::Weakness;
 use crate::http::ApiError;
-use crate::input::FieldReader;
+use crate::input::{Faults, FieldReader};
 
 /// An account.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -49,18 +51,34 @@ pub(super) fn email(reader: &mut FieldReader, name: &str, required: bool) -> Opt
 }
 
 /// Takes a password that is to be compared.
-pub(super) fn old_password(reader: &mut FieldReader, name: &str, required: bool) -> Option<String> {
-    if required { reader.required_text(name, MAX_PASSWORD_CHARS) } else { reader.text(name, MAX_PASSWORD_CHARS, false) }
+pub(super) fn old_password(reader: &mut FieldReader, name: &str, required: bool) -> Option<SecretString> {
+    let text = if required { reader.required_text(name, MAX_PASSWORD_CHARS) } else { reader.text(name, MAX_PASSWORD_CHARS, false) };
+    text.map(SecretString::from)
 }
 
-/// Takes a password that is to be set; `own` are the account's e-mail and name.
-pub(super) fn new_password(reader: &mut FieldReader, name: &str, required: bool, own: &[&str]) -> Option<String> {
+/// Takes a password that is to be set, still to be judged; `None` also when a fault was noted.
+pub(super) fn new_password(reader: &mut FieldReader, name: &str, required: bool) -> Option<SecretString> {
     let before = reader.faults.len();
-    let text = old_password(reader, name, required)?;
-    if reader.faults.len() == before {
-        password::check(&mut reader.faults, name, &text, own);
+    old_password(reader, name, required).filter(|_| reader.faults.len() == before)
+}
+
+/// Judges a password that is to be set, and notes why it is too weak; `own` are the account's e-mail and name.
+///
+/// # Errors
+/// 503 when too much is to be judged and hashed already.
+pub(super) async fn judge(
+    hasher: &Hasher,
+    faults: &mut Faults,
+    name: &str,
+    password: Option<&SecretString>,
+    own: &[Option<&str>],
+) -> Result<(), ApiError> {
+    let Some(password) = password else { return Ok(()) };
+    let own = own.iter().flatten().map(|text| (*text).to_owned()).collect();
+    if let Some(weakness) = hasher.judge(password.clone(), own).await? {
+        weakness.note(faults, name);
     }
-    Some(text)
+    Ok(())
 }
 
 /// Names a request whose one fault is its new password `weak_password`.

@@ -82,8 +82,12 @@ fn default_data_dir(environment: &Environment) -> PathBuf {
 /// A random text in a file that nobody else reads, made at the first start and kept.
 fn kept_random<const BYTES: usize>(path: &Path) -> std::io::Result<SecretString> {
     if !path.exists() {
-        let mut file = fs::File::options().write(true).create_new(true).mode(0o600).open(path)?;
+        // Whole or not at all: half a secret would be one that can be guessed.
+        let draft = path.with_extension("new");
+        let mut file = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
         file.write_all(URL_SAFE_NO_PAD.encode(keys::random::<BYTES>()).as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&draft, path)?;
     }
     Ok(SecretString::from(fs::read_to_string(path)?))
 }

@@ -26,7 +26,9 @@ pub(super) struct Args {
 pub(super) async fn run(environment: &Environment, args: &Args) -> Outcome {
     let database = environment.database()?;
     let format = args.format.or_else(|| Format::of_path(args.output.as_deref()?)).unwrap_or(Format::NdJson);
-    let mut output: Box<dyn Write> = match &args.output {
+    // Beside the file until it is whole: a broken export is not to take the place of the last good one.
+    let draft = args.output.as_ref().map(|path| path.with_added_extension("part"));
+    let mut output: Box<dyn Write> = match &draft {
         Some(path) => Box::new(std::fs::File::create(path).map_err(|error| format!("{}: {error}", path.display()))?),
         None => Box::new(std::io::stdout().lock()),
     };
@@ -47,6 +49,9 @@ pub(super) async fn run(environment: &Environment, args: &Args) -> Outcome {
         bar.tick();
     }
     output.flush()?;
+    if let (Some(draft), Some(path)) = (&draft, &args.output) {
+        std::fs::rename(draft, path)?;
+    }
     bar.finish_and_clear();
     pool.close().await;
     Ok(ExitCode::SUCCESS)

@@ -111,8 +111,5 @@ fn print(report: &Report, args: &Args) {
         println!("  warning: {warning}");
     }
     let would = if args.dry_run { "dry run, nothing was changed: " } else { "" };
-    println!(
-        "  {would}{} created, {} updated, {} unchanged, {} rejected",
-        report.created, report.updated, report.unchanged, report.rejected
-    );
+    println!("  {would}{}", report.counts());
 }

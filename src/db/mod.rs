@@ -31,8 +31,8 @@ use crate::config::DatabaseConfig;
 /// How long a request waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Connections besides those of requests: one listens for notices, one sweeps.
-const BACKGROUND_CONNECTIONS: u32 = 2;
+/// Connections that are not for requests: one listens for notices, one sweeps, one cleans up.
+const BACKGROUND_CONNECTIONS: u32 = 3;
 
 /// All connections of this process; cheap to clone. Made without connecting: the service starts, and lives
 /// on, without its database.
@@ -50,7 +50,8 @@ impl Db {
     pub fn new(config: &DatabaseConfig) -> Self {
         let read = config.replica.as_ref().unwrap_or(&config.primary);
         let limits = [("statement_timeout", "5s"), ("lock_timeout", "2s"), ("idle_in_transaction_session_timeout", "10s")];
-        let each = (config.max_connections / 3).max(1);
+        let for_requests = config.max_connections.saturating_sub(BACKGROUND_CONNECTIONS).max(3);
+        let each = for_requests / 3;
         let application = |purpose: &str| format!("ar-supervisor {purpose}");
         let hot = read.clone().application_name(&application("hot")).options(limits).options([("plan_cache_mode", "force_generic_plan")]);
         let shaped =
@@ -68,7 +69,7 @@ impl Db {
                 .max_connections(BACKGROUND_CONNECTIONS)
                 .acquire_timeout(ACQUIRE_TIMEOUT)
                 .connect_lazy_with(background),
-            hot: ReadPool::new(hot, config.max_connections - 2 * each),
+            hot: ReadPool::new(hot, for_requests - 2 * each),
             shaped: ReadPool::new(shaped, each),
             write: PgPoolOptions::new()
                 .max_connections(each)

@@ -66,11 +66,12 @@ async fn listen(db: &Db, on_notice: &impl Fn(Notice)) -> sqlx::Error {
     on_notice(Notice::Missed);
     loop {
         match listener.try_recv().await {
-            Ok(Some(notice)) => match Notice::read(notice.payload()) {
-                Some(notice) => on_notice(notice),
-                // Of a newer version, perhaps.
-                None => tracing::debug!(payload = notice.payload(), "a notice of an unknown kind"),
-            },
+            Ok(Some(told)) => {
+                // One of an unknown kind is of a newer version, perhaps.
+                if let Some(notice) = Notice::read(told.payload()) {
+                    on_notice(notice);
+                }
+            }
             // The connection was lost; the next call opens another.
             Ok(None) => on_notice(Notice::Missed),
             Err(error) => return error,

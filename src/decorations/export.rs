@@ -135,7 +135,7 @@ fn write(
             for row in rows {
                 writer.serialize(row)?;
             }
-            piece = writer.into_inner().map_err(|error| error.into_error())?;
+            piece = writer.into_inner().map_err(csv::IntoInnerError::into_error)?;
         }
         Format::GeoJson => {
             if is_first {

@@ -281,7 +281,7 @@ pub(super) async fn for_admins(executor: impl PgExecutor<'_>, id: Uuid) -> Resul
 
 /// The same, locked until the transaction ends.
 pub(super) async fn lock_for_admins(connection: &mut PgConnection, id: Uuid) -> Result<Option<AdminDecoration>, sqlx::Error> {
-    select_for_admins!("ar.decorations WHERE id = $1 FOR UPDATE", id).fetch_optional(connection).await
+    select_for_admins!("ar.decorations WHERE id = $1 FOR NO KEY UPDATE", id).fetch_optional(connection).await
 }
 
 /// Decorations to export, by id, after the given one.

@@ -26,7 +26,7 @@ pub(super) async fn lock(connection: &mut PgConnection, ids: &[Uuid], external_i
         r#"SELECT id, external_id, name, description, category, location, radius_meters, height_offset, low_res_url, medium_res_url, high_res_url,
                scale_x, scale_y, scale_z, rotation_x, rotation_y, rotation_z, asset_type AS "asset_type: AssetType", file_size_bytes, is_active,
                deleted_at IS NOT NULL AS "deleted!"
-           FROM ar.decorations WHERE id = ANY($1) OR external_id = ANY($2) ORDER BY id FOR UPDATE"#,
+           FROM ar.decorations WHERE id = ANY($1) OR external_id = ANY($2) ORDER BY id FOR NO KEY UPDATE"#,
         ids,
         external_ids
     )
@@ -187,6 +187,7 @@ pub(super) async fn mark_for_edges(connection: &mut PgConnection, ids: &[Uuid]) 
                    attempts = 0, next_attempt_at = NULL, error_message = NULL
                WHERE s.decoration_id = ANY($1) AND (s.wanted = 'put' OR s.sync_status <> 'synced')
                  AND NOT EXISTS (SELECT FROM held h WHERE h.edge_server_id = s.edge_server_id AND h.decoration_id = s.decoration_id)
+                 AND EXISTS (SELECT FROM ar.edge_servers e WHERE e.id = s.edge_server_id AND e.deleted_at IS NULL)
                RETURNING s.edge_server_id
            )
            SELECT edge_server_id AS "edge_server_id!" FROM put UNION SELECT edge_server_id FROM removed"#,

@@ -129,13 +129,8 @@ enum Opened {
 
 async fn open(stream: TcpStream, limits: ConnectionLimits, tls: Option<Tls>) -> std::io::Result<Opened> {
     // Plain HTTP on a port for TLS is let in to be redirected: a client that types http:// is told what to do.
-    let speaks_tls = match &tls {
-        None => false,
-        Some(_) => {
-            let mut first = [0];
-            stream.peek(&mut first).await? == 1 && first == [TLS_HANDSHAKE]
-        }
-    };
+    let mut first = [0];
+    let speaks_tls = tls.is_some() && stream.peek(&mut first).await? == 1 && first == [TLS_HANDSHAKE];
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(limits.write_timeout));
     let stream = Box::pin(stream);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
@@ -96,17 +96,13 @@ pub(super) async fn layer(State((state, table)): State<(AppState, Arc<AccessTabl
     } else {
         match access {
             Access::Anyone(class) => state.throttle.take(class, network),
-            Access::SignedIn | Access::Admin => match identify(&state, request.headers()).await {
-                Ok(identity) => {
-                    let class = if identity.role == Role::Admin { Class::Admin } else { Class::User };
-                    let taken = state.throttle.take(class, Bucket::Account(identity.user_id));
-                    let allowed = access == Access::SignedIn || identity.role == Role::Admin;
-                    request.extensions_mut().insert(identity);
-                    if allowed { taken } else { taken.and(Err(forbidden())) }
-                }
-                // Who cannot say who he is is a stranger, and soon has had enough tries.
-                Err(error) => state.throttle.take(Class::Public, network).and(Err(error)),
-            },
+            Access::SignedIn | Access::Admin => identify(&state, request.headers(), network).await.and_then(|identity| {
+                let class = if identity.role == Role::Admin { Class::Admin } else { Class::User };
+                let taken = state.throttle.take(class, Bucket::Account(identity.user_id));
+                let allowed = access == Access::SignedIn || identity.role == Role::Admin;
+                request.extensions_mut().insert(identity);
+                if allowed { taken } else { taken.and(Err(forbidden())) }
+            }),
         }
     };
     match taken {
@@ -131,17 +127,29 @@ pub(super) async fn throttle_pages(State(state): State<AppState>, request: Reque
     let network = Bucket::Network(network_of(client.map_or(NOWHERE, |client| client.address)));
     match state.throttle.take(Class::Public, network) {
         Err(error) => error.into_response(),
-        Ok(_) => next.run(request).await,
+        Ok(allowance) => {
+            let mut response = next.run(request).await;
+            if let Some(allowance) = allowance {
+                allowance.write(response.headers_mut());
+            }
+            response
+        }
     }
 }
 
-async fn identify(state: &AppState, headers: &axum::http::HeaderMap) -> Result<Identity, ApiError> {
-    let Some(token) = bearer(headers) else {
-        let (code, challenge) = ("not_signed_in", "Bearer realm=\"ar-supervisor\"");
+/// Who a request's token speaks for. Until that is known, he is a stranger like all others, and one who tries
+/// token after token has soon had enough tries.
+async fn identify(state: &AppState, headers: &HeaderMap, network: Bucket) -> Result<Identity, ApiError> {
+    let token = bearer(headers);
+    if let Some(identity) = token.and_then(|token| state.accounts.seen(token)) {
+        return Ok(identity);
+    }
+    state.throttle.take(Class::Public, network)?;
+    let Some(token) = token else {
         let detail = "this needs Authorization: Bearer <access token>; POST /api/v1/auth/login gives one";
-        return Err(ApiError::new(StatusCode::UNAUTHORIZED, code, detail).challenge(challenge));
+        return Err(ApiError::unauthorized("not_signed_in", detail));
     };
-    state.accounts.authenticate(&state.db, token).await
+    state.accounts.verify(&state.db, token).await
 }
 
 fn forbidden() -> ApiError {

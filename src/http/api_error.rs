@@ -101,9 +101,22 @@ impl ApiError {
 
     /// The same error, saying what is asked for (`WWW-Authenticate`).
     #[must_use]
-    pub(crate) fn challenge(mut self, challenge: &'static str) -> Self {
+    fn challenge(mut self, challenge: &'static str) -> Self {
         self.0.headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         self
+    }
+
+    /// 401: a credential is missing or not good.
+    #[must_use]
+    pub(crate) fn unauthorized(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, code, detail).challenge("Bearer realm=\"ar-supervisor\"")
+    }
+
+    /// 401: an access token is not good, or no longer.
+    #[must_use]
+    pub(crate) fn invalid_token(detail: impl Into<String>) -> Self {
+        let challenge = "Bearer realm=\"ar-supervisor\", error=\"invalid_token\"";
+        Self::new(StatusCode::UNAUTHORIZED, "invalid_token", detail).challenge(challenge)
     }
 
     /// The same error, saying what the caller's limit is.
@@ -166,6 +179,19 @@ impl From<Faults> for ApiError {
         let mut error = Self::new(status, "invalid_input", detail);
         error.0.problem.errors = errors;
         error
+    }
+}
+
+impl Faults {
+    /// What was read, when nothing was wrong with it.
+    ///
+    /// # Errors
+    /// 400 or 422 with all faults.
+    pub(crate) fn or<T>(self, value: Option<T>) -> Result<T, ApiError> {
+        match value {
+            Some(value) if self.is_empty() => Ok(value),
+            _ => Err(self.into()),
+        }
     }
 }
 

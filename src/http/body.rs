@@ -5,6 +5,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 
+use super::place::Place;
 use super::query::QueryReader;
 use super::{ApiError, FromQuery, Nothing};
 use crate::input::{Faults, FieldReader, Fields, StrictObject};
@@ -27,7 +28,14 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
         let mut query = QueryReader::new(request.uri().query().unwrap_or_default());
         Nothing::from_query(&mut query);
         let mut faults = query.into_faults();
+        let place = request.extensions().get::<Place>().cloned();
+        if let Some(place) = &place {
+            place.give_up();
+        }
         let bytes = Bytes::from_request(request, state).await.map_err(|rejection| unread(&rejection))?;
+        if let Some(place) = &place {
+            place.take_again()?;
+        }
         match serde_json::from_slice(&bytes) {
             Ok(StrictObject(members)) => Ok(Self { fields: members.into(), faults, bytes }),
             Err(error) => {
@@ -44,6 +52,12 @@ impl JsonBody {
     /// # Errors
     /// 400 or 422 with all faults; a field that `read` did not ask for is one.
     pub(crate) fn read<T>(self, read: impl FnOnce(&mut FieldReader) -> Option<T>) -> Result<T, ApiError> {
+        let (value, faults) = self.read_all(read);
+        faults.or(value)
+    }
+
+    /// Reads the body's fields where more is to be checked: what was read, and the faults so far.
+    pub(crate) fn read_all<T>(self, read: impl FnOnce(&mut FieldReader) -> T) -> (T, Faults) {
         let mut reader = FieldReader::new(self.fields);
         let value = read(&mut reader);
         let (unknown, mut faults) = reader.finish();
@@ -51,22 +65,17 @@ impl JsonBody {
         for name in unknown {
             faults.unreadable(&name, "unknown", "is not a field that this route takes");
         }
-        match value {
-            Some(value) if faults.is_empty() => Ok(value),
-            _ => Err(faults.into()),
-        }
+        (value, faults)
     }
 }
 
 fn unread(rejection: &BytesRejection) -> ApiError {
-    match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => ApiError::of_status(StatusCode::PAYLOAD_TOO_LARGE),
-        _ => {
-            let mut faults = Faults::default();
-            faults.unreadable("body", "broken_off", "ended before it was whole");
-            faults.into()
-        }
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return ApiError::of_status(StatusCode::PAYLOAD_TOO_LARGE);
     }
+    let mut faults = Faults::default();
+    faults.unreadable("body", "broken_off", "ended before it was whole");
+    faults.into()
 }
 
 /// `application/json`, or another type that is JSON by its suffix.

@@ -31,8 +31,12 @@ impl Client {
         if !is_trusted(peer.address) {
             return Self { address: peer.address.to_canonical(), secure: peer.tls };
         }
-        let texts = |name| headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
-        let hops: Vec<&str> = texts("x-forwarded-for").map(str::trim).collect();
+        let texts = |name| -> Vec<String> {
+            // What is no text stays in its place, as something that is no address.
+            let lines = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+            lines.flat_map(|line| line.split(',').map(|part| part.trim().to_owned()).collect::<Vec<_>>()).collect()
+        };
+        let hops = texts("x-forwarded-for");
         let mut address = peer.address;
         for hop in hops.iter().rev() {
             // An address that cannot be read ends the chain: what stands before it is worth nothing.
@@ -42,7 +46,7 @@ impl Client {
                 break;
             }
         }
-        let secure = peer.tls || texts("x-forwarded-proto").last().is_some_and(|protocol| protocol.trim().eq_ignore_ascii_case("https"));
+        let secure = peer.tls || texts("x-forwarded-proto").last().is_some_and(|protocol| protocol.eq_ignore_ascii_case("https"));
         Self { address: address.to_canonical(), secure }
     }
 }

@@ -52,8 +52,8 @@ impl IdempotencyKey {
 pub(crate) enum Claim {
     /// It is the first: do it, and keep its answer.
     First,
-    /// It was done: this was the answer's body.
-    Done(String),
+    /// It was done: these were the answer's status and body.
+    Done(StatusCode, String),
     /// Another one was done under this key.
     Other,
 }
@@ -80,10 +80,15 @@ pub(crate) async fn claim(connection: &mut PgConnection, user_id: Uuid, key: &st
     if claimed.execute(&mut *connection).await?.rows_affected() == 1 {
         return Ok(Claim::First);
     }
-    let kept = sqlx::query!("SELECT body_hash, response_body::text FROM ar.idempotency_keys WHERE user_id = $1 AND key = $2", user_id, key);
+    let kept = sqlx::query!(
+        "SELECT body_hash, response_status, response_body::text FROM ar.idempotency_keys WHERE user_id = $1 AND key = $2",
+        user_id,
+        key
+    );
     let kept = kept.fetch_one(connection).await?;
-    Ok(match kept.response_body {
-        Some(body) if kept.body_hash == hash => Claim::Done(body),
+    let status = kept.response_status.and_then(|status| StatusCode::from_u16(status.try_into().ok()?).ok());
+    Ok(match status.zip(kept.response_body) {
+        Some((status, body)) if kept.body_hash == hash => Claim::Done(status, body),
         _ => Claim::Other,
     })
 }

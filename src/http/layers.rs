@@ -17,6 +17,7 @@ use tower_http::compression::{CompressionLayer, CompressionLevel};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::access::{self, AccessTable};
+use super::place::Place;
 use super::{ApiError, context, docs, health, security};
 use crate::state::AppState;
 
@@ -90,12 +91,17 @@ async fn limit_time(request: Request, next: Next) -> Response {
 
 /// 503 at once when more requests are under way than could be answered in time: better than a queue that
 /// makes all of them late. Health stays outside.
-async fn shed(State(state): State<AppState>, request: Request, next: Next) -> Response {
+async fn shed(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     if request.uri().path().starts_with("/health/") {
         return next.run(request).await;
     }
-    match state.in_flight.try_acquire() {
-        Ok(_place) => next.run(request).await,
-        Err(_full) => ApiError::unavailable("overloaded", "too many requests are under way; try again").into_response(),
+    match Place::take(&state.in_flight) {
+        Ok(place) => {
+            request.extensions_mut().insert(place.clone());
+            let response = next.run(request).await;
+            place.give_up();
+            response
+        }
+        Err(error) => error.into_response(),
     }
 }

@@ -15,6 +15,7 @@ mod health;
 mod idempotency;
 mod layers;
 mod path;
+mod place;
 mod query;
 mod security;
 mod throttle;

@@ -79,6 +79,7 @@ pub(super) fn cors(origins: &[HeaderValue]) -> Option<CorsLayer> {
         ]))
         .expose_headers(names(&[
             "etag",
+            "idempotency-replayed",
             "location",
             "ratelimit-limit",
             "ratelimit-policy",
@@ -87,7 +88,7 @@ pub(super) fn cors(origins: &[HeaderValue]) -> Option<CorsLayer> {
             "retry-after",
             "x-request-id",
         ]))
-        .max_age(Duration::from_secs(3600));
+        .max_age(Duration::from_hours(1));
     Some(layer)
 }
 

@@ -104,6 +104,8 @@ pub(crate) enum Bucket {
     GuessesFrom([u8; 16], IpAddr),
     /// Passwords tried for an account from wherever it was never signed in.
     GuessesFromStrangers([u8; 16]),
+    /// Passwords tried for an account by somebody signed in to it.
+    OwnersGuesses(Uuid),
 }
 
 type Limiter = RateLimiter<Bucket, DefaultKeyedStateStore<Bucket>, DefaultClock, StateInformationMiddleware>;
@@ -165,6 +167,14 @@ impl Throttle {
             self.take(Class::Auth, Bucket::GuessesFromStrangers(name))?;
         }
         self.take(Class::Auth, Bucket::GuessesFrom(name, network_of(address))).map(|_| ())
+    }
+
+    /// Takes one try at the password of the account that is signed in.
+    ///
+    /// # Errors
+    /// 429 when the bucket is empty.
+    pub(crate) fn take_owners_guess(&self, account: Uuid) -> Result<(), ApiError> {
+        self.take(Class::Auth, Bucket::OwnersGuesses(account)).map(|_| ())
     }
 
     /// Forgets buckets that are full again.

@@ -15,7 +15,7 @@ use crate::config::TlsFiles;
 use crate::lifecycle::Lifecycle;
 
 /// How often the files are looked at.
-const LOOK_INTERVAL: Duration = Duration::from_secs(60);
+const LOOK_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Certificate and key cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -201,7 +201,7 @@ mod tests {
     use rstest::rstest;
     use serde_json::json;
 
-    fn faults(geometry: Value) -> Vec<(String, &'static str, bool)> {
+    fn faults(geometry: &Value) -> Vec<(String, &'static str, bool)> {
         let feature = json!({"type": "Feature", "geometry": geometry, "properties": {"name": "a"}});
         let Value::Object(members) = feature else { unreachable!() };
         let mut reader = FieldReader::new(Fields::from(members));
@@ -216,7 +216,7 @@ mod tests {
     #[case(json!({"type": "Polygon", "coordinates": [[[-180, -90], [180, -90], [180, 90], [-180, 90], [-180, -90]]]}))]
     #[case(json!({"type": "MultiPolygon", "coordinates": [[[[0, 0], [9, 0], [9, 9], [0, 0]], [[3, 1], [4, 1], [4, 2], [3, 1]]]]}))]
     fn an_area_is_read(#[case] geometry: Value) {
-        assert_eq!(faults(geometry), []);
+        assert_eq!(faults(&geometry), []);
     }
 
     #[rstest]
@@ -239,7 +239,7 @@ mod tests {
     #[case(json!({"type": "Polygon", "coordinates": [[0, 0], [1, 0]]}), "geometry.coordinates", "not_coordinates", true)]
     #[case(json!({"type": "Polygon", "coordinates": [vec![[0, 0]; 10_001]]}), "geometry.coordinates", "too_many_vertices", false)]
     fn what_is_no_area_is_refused(#[case] geometry: Value, #[case] field: &str, #[case] code: &'static str, #[case] unreadable: bool) {
-        assert_eq!(faults(geometry), [(field.to_owned(), code, unreadable)]);
+        assert_eq!(faults(&geometry), [(field.to_owned(), code, unreadable)]);
     }
 
     #[rstest]

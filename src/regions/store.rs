@@ -189,8 +189,6 @@ pub(super) fn unknown_region() -> ApiError {
 /// Puts a region in, or replaces the one with its code in whatever case, after checking all that can be wrong
 /// with it.
 pub(super) async fn put(connection: &mut PgConnection, region: &NewRegion) -> Result<Put, PutError> {
-    // One at a time, because who is part of whom is looked at across rows; readers do not wait.
-    sqlx::raw_sql("LOCK TABLE ar.regions IN SHARE ROW EXCLUSIVE MODE").execute(&mut *connection).await?;
     let border = Geom(region.border.clone());
     let detail = sqlx::query!(r#"SELECT valid AS "valid!", reason, ST_AsText(location, 8) AS at FROM ST_IsValidDetail($1)"#, border as _);
     let detail = detail.fetch_one(&mut *connection).await?;
@@ -198,6 +196,8 @@ pub(super) async fn put(connection: &mut PgConnection, region: &NewRegion) -> Re
         let reason = detail.reason.unwrap_or_default();
         return Err(PutError::Invalid(detail.at.map_or(reason.clone(), |at| format!("{reason} at {at}"))));
     }
+    // One at a time, because who is part of whom is looked at across rows; readers do not wait.
+    sqlx::raw_sql("LOCK TABLE ar.regions IN SHARE ROW EXCLUSIVE MODE").execute(&mut *connection).await?;
     let parent_code = match &region.parent_code {
         None => None,
         Some(parent_code) => Some(parent_of(connection, &region.code, parent_code).await?),

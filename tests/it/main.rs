@@ -4,6 +4,7 @@
 //! `AR_TEST_QUERIES` and `AR_TEST_SEED` set how many random queries `brute_force` asks and from which seed;
 //! `AR_TEST_FULL=1` repeats what is counted in rounds as often as is promised.
 #![expect(clippy::float_cmp, reason = "answers are compared to the last digit on purpose")]
+#![expect(clippy::needless_pass_by_value, reason = "json!(…) reads best in its place, as an argument")]
 #![expect(clippy::disallowed_methods, reason = "tests spawn, and read their own variables")]
 
 mod accounts;

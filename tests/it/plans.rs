@@ -297,7 +297,9 @@ async fn an_admins_list_is_read_newest_first_or_by_its_text() {
 #[tokio::test]
 async fn one_decoration_and_an_exports_page_are_read_by_the_key() {
     let db = pools().await;
-    plan(db.shaped(), &committed("FROM ar.decorations WHERE id = $1 FOR UPDATE"), "gen_random_uuid()").await.uses(&["decorations_pkey"]);
+    plan(db.shaped(), &committed("FROM ar.decorations WHERE id = $1 FOR NO KEY UPDATE"), "gen_random_uuid()")
+        .await
+        .uses(&["decorations_pkey"]);
     let page = committed("id > $1) ORDER BY id LIMIT $2");
     for after in ["NULL", "'80000000-0000-0000-0000-000000000000'"] {
         plan(db.shaped(), &page, &format!("{after}, 1000")).await.uses(&["decorations_pkey"]).has_no("Sort");

@@ -107,7 +107,7 @@ async fn create(State(state): State<AppState>, Admin(caller): Admin, key: Idempo
         if let Some(key) = &key {
             match claim(&mut transaction, user_id, key, &bytes).await.map_err(failed)? {
                 Claim::First => {}
-                Claim::Done(body) => return Ok((body, true)),
+                Claim::Done(status, body) => return Ok((status, body, true)),
                 Claim::Other => return Err(key_reused()),
             }
         }
@@ -125,15 +125,16 @@ async fn create(State(state): State<AppState>, Admin(caller): Admin, key: Idempo
             keep(&mut transaction, user_id, key, StatusCode::CREATED, &body).await.map_err(failed)?;
         }
         transaction.commit().await.map_err(failed)?;
-        Ok((body, false))
+        Ok((StatusCode::CREATED, body, false))
     });
-    let (body, replayed) = created.await?;
-    Ok(created_answer(body, replayed))
+    let (status, body, replayed) = created.await?;
+    Ok(created_answer(status, body, replayed))
 }
 
-fn created_answer(body: String, replayed: bool) -> Response {
+/// The answer to a creation, the first time and again: its headers are read off its body.
+fn created_answer(status: StatusCode, body: String, replayed: bool) -> Response {
     let id = serde_json::from_str::<Value>(&body).ok().and_then(|body| body["id"].as_str().map(str::to_owned)).unwrap_or_default();
-    let mut response = (StatusCode::CREATED, [(header::CONTENT_TYPE, "application/json")], body).into_response();
+    let mut response = (status, [(header::CONTENT_TYPE, "application/json")], body).into_response();
     let headers = response.headers_mut();
     headers.insert(header::ETAG, etag(1));
     if let Ok(location) = HeaderValue::from_str(&format!("/api/v1/decorations/{id}")) {

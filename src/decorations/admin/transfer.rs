@@ -4,14 +4,15 @@ use std::io::BufReader;
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use tokio_io_timeout::TimeoutReader;
 use tokio_util::io::{StreamReader, SyncIoBridge};
+use tokio_util::sync::CancellationToken;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -85,7 +86,8 @@ impl FromQuery for Wishes {
 /// NDJSON, a GeoJSON `FeatureCollection` of points, or CSV with a header; columns have the names of the JSON fields.
 /// A row matches by `id`, else by `external_id`, else it is new; the same content is `unchanged` and raises no
 /// version. Committed every 1,000 rows; a bad row is left out and named, the rest goes on. There is no total limit;
-/// 30 s without a byte ends it, and what was committed until then stays.
+/// 30 s without a byte end it, and what was committed until then stays. When the database fails in the middle, the
+/// problem's member `report` says what was done.
 #[utoipa::path(post, path = "/decorations/import", tag = "decorations", security(("bearer" = ["admin"])), params(ImportParams),
     request_body(description = "The rows.", content((String = "application/x-ndjson"), (Object = "application/geo+json"), (String = "text/csv"))),
     responses(
@@ -101,8 +103,7 @@ async fn import(
     body: Body,
 ) -> Result<Json<Report>, ApiError> {
     let options = Options { cdn_base_url: state.content.cdn_base_url.clone(), dry_run, actor: Some(Actor::from(&caller)) };
-    let bytes = StreamReader::new(body.into_data_stream().map_err(std::io::Error::other));
-    let mut timed = TimeoutReader::new(bytes);
+    let mut timed = TimeoutReader::new(StreamReader::new(until_stopped(body, state.lifecycle.stopping())));
     timed.set_timeout(Some(IDLE_TIMEOUT));
     let input = BufReader::with_capacity(BUFFER_BYTES, SyncIoBridge::new(Box::pin(timed)));
     let work = state.clone();
@@ -115,10 +116,21 @@ async fn import(
     imported.await.map(Json)
 }
 
+/// A body's bytes; when the service is to stop they break off, so that the sender gets the report of what was done.
+fn until_stopped(body: Body, stopping: CancellationToken) -> impl Stream<Item = std::io::Result<Bytes>> + Send {
+    let stopped = stopping.clone();
+    let last_word =
+        async move { if stopped.is_cancelled() { Err(std::io::Error::other("the service is stopping")) } else { Ok(Bytes::new()) } };
+    let bytes = body.into_data_stream().map_err(std::io::Error::other);
+    bytes.take_until(stopping.cancelled_owned()).chain(stream::once(last_word))
+}
+
 impl From<ImportError> for ApiError {
     fn from(error: ImportError) -> Self {
         match error {
-            ImportError::Database(error) => error.into(),
+            ImportError::Database { source, so_far } => {
+                Self::from(source).with("report", serde_json::to_value(*so_far).unwrap_or_default())
+            }
             ImportError::Reader => {
                 tracing::error!("the reading thread of an import panicked");
                 Self::internal()

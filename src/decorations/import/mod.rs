@@ -8,6 +8,7 @@ mod json;
 mod records;
 mod write;
 
+use std::collections::BTreeSet;
 use std::io::BufRead;
 
 use serde::Serialize;
@@ -30,6 +31,8 @@ const BATCH_ROWS: usize = 1_000;
 const BATCHES_AHEAD: usize = 4;
 /// Row errors that a report names; more are only counted.
 const MAX_ERRORS: usize = 100_000;
+/// Unknown columns that a report names.
+const MAX_UNKNOWN: usize = 100;
 
 /// Rules and wishes of an import.
 #[derive(Clone, Debug, Default)]
@@ -60,6 +63,26 @@ pub struct Report {
     pub warnings: Vec<String>,
 }
 
+impl Report {
+    /// How many rows of each kind, for people.
+    #[must_use]
+    pub fn counts(&self) -> String {
+        let Self { created, updated, unchanged, rejected, .. } = self;
+        format!("{created} created, {updated} updated, {unchanged} unchanged, {rejected} rejected")
+    }
+
+    /// Adds errors, of which it names so many and no more.
+    fn name(&mut self, errors: impl IntoIterator<Item = RowError>, not_named: &mut usize) {
+        for error in errors {
+            if self.errors.len() < MAX_ERRORS {
+                self.errors.push(error);
+            } else {
+                *not_named += 1;
+            }
+        }
+    }
+}
+
 /// A fault of one row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = ImportRowError)]
@@ -79,8 +102,13 @@ pub struct RowError {
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
     /// The database failed.
-    #[error("writing decorations")]
-    Database(#[from] DbError),
+    #[error("writing decorations; until then {}", .so_far.counts())]
+    Database {
+        /// Why.
+        source: DbError,
+        /// What was done, and stays done.
+        so_far: Box<Report>,
+    },
     /// The reading thread is gone.
     #[error("the reading of the input broke off")]
     Reader,
@@ -108,7 +136,7 @@ struct Batch {
     rows: Vec<Row>,
     errors: Vec<RowError>,
     rejected: u64,
-    unknown: Vec<String>,
+    unknown: BTreeSet<String>,
     /// Where the input was read to.
     bytes: u64,
     /// What a broken input said at its end.
@@ -164,9 +192,8 @@ fn read_all(input: impl BufRead, format: Format, cdn_base_url: Option<&Url>, sen
         match fields.and_then(|fields: Fields| content::read(fields, cdn_base_url).map_err(|faults| row_errors(number, faults))) {
             Ok(content::Reading { id, content, unknown }) => {
                 batch.rows.push(Row { number, id, content });
-                batch.unknown.extend(unknown);
-                batch.unknown.sort_unstable();
-                batch.unknown.dedup();
+                let room = MAX_UNKNOWN.saturating_sub(batch.unknown.len());
+                batch.unknown.extend(unknown.into_iter().take(room));
             }
             Err(errors) => {
                 batch.rejected += 1;
@@ -193,37 +220,34 @@ async fn write_all(
     options: &Options,
     mut progress: impl FnMut(Progress),
 ) -> Result<Report, ImportError> {
-    let mut report = Report::default();
-    let mut unknown = std::collections::BTreeSet::new();
+    let (mut report, mut unknown, mut not_named) = (Report::default(), BTreeSet::new(), 0);
     let mut writer = write::Writer::new(options.dry_run, options.actor.clone());
     let mut rows = 0;
     while let Some(batch) = batches.recv().await {
         rows += batch.rows.len() as u64 + batch.rejected;
-        let written = writer.write(pool, &batch.rows).await?;
+        let written = match writer.write(pool, &batch.rows).await {
+            Ok(written) => written,
+            Err(source) => return Err(ImportError::Database { source, so_far: Box::new(report) }),
+        };
         report.created += written.created;
         report.updated += written.updated;
         report.unchanged += written.unchanged;
         report.rejected += batch.rejected + written.errors.len() as u64;
-        report.errors.extend(batch.errors.into_iter().chain(written.errors));
+        report.name(batch.errors.into_iter().chain(written.errors), &mut not_named);
         unknown.extend(batch.unknown);
         if let Some(broken) = batch.broken {
-            report.errors.push(RowError {
-                row: rows + 1,
-                field: String::new(),
-                code: "unreadable",
-                detail: format!("the input ends here: {broken}"),
-            });
+            let detail = format!("the input ends here: {broken}");
+            report.name([RowError { row: rows + 1, field: String::new(), code: "unreadable", detail }], &mut not_named);
             report.rejected += 1;
         }
         progress(Progress { rows, bytes: batch.bytes });
     }
     report.errors.sort_by_key(|error| error.row);
-    if report.errors.len() > MAX_ERRORS {
-        report.warnings.push(format!("{} further errors are not listed", report.errors.len() - MAX_ERRORS));
-        report.errors.truncate(MAX_ERRORS);
+    if not_named > 0 {
+        report.warnings.push(format!("{not_named} further errors are not listed"));
     }
     if !unknown.is_empty() {
-        let names: Vec<String> = unknown.into_iter().collect();
+        let names: Vec<String> = unknown.into_iter().take(MAX_UNKNOWN).collect();
         report.warnings.push(format!("unknown columns were ignored: {}", names.join(", ")));
     }
     Ok(report)

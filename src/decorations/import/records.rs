@@ -1,5 +1,6 @@
 //! Cutting an input into rows of fields, whatever its format.
 
+use std::cell::Cell;
 use std::io::{BufRead, Read};
 use std::path::Path;
 
@@ -24,6 +25,8 @@ pub enum Format {
 
 /// Longest line of an NDJSON file; a decoration has some 10 KiB at most.
 const MAX_LINE_BYTES: u64 = 64 * 1024;
+/// Most bytes without a row: one quotation mark that is not closed makes all that follows one cell.
+const MAX_ROW_BYTES: u64 = 1024 * 1024;
 
 impl Format {
     /// The words, for messages.
@@ -121,7 +124,8 @@ fn skip_line(input: &mut impl BufRead) -> std::io::Result<u64> {
 }
 
 fn csv(input: impl BufRead, mut on_row: impl FnMut(u64, Fielded, u64) -> bool) -> Result<(), Broken> {
-    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(input);
+    let meter = Meter::default();
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(Metered { input, meter: &meter });
     let header: Vec<String> = reader.headers()?.iter().map(|name| name.trim_start_matches('\u{feff}').to_owned()).collect();
     if let Some(twice) = header.iter().enumerate().find_map(|(i, name)| header[..i].contains(name).then_some(name)) {
         return Err(Broken::Header(twice.clone()));
@@ -131,6 +135,7 @@ fn csv(input: impl BufRead, mut on_row: impl FnMut(u64, Fielded, u64) -> bool) -
         if !reader.read_byte_record(&mut record)? {
             break;
         }
+        meter.row_ended();
         let fields = match csv::StringRecord::from_byte_record(record.clone()) {
             Err(_) => Err(unreadable(number, "the row is not UTF-8")),
             Ok(cells) if cells.len() != header.len() => {
@@ -146,12 +151,13 @@ fn csv(input: impl BufRead, mut on_row: impl FnMut(u64, Fielded, u64) -> bool) -
 }
 
 fn geo_json(input: impl BufRead, mut on_row: impl FnMut(u64, Fielded, u64) -> bool) -> Result<(), Broken> {
-    let bytes = std::cell::Cell::new(0);
+    let meter = Meter::default();
     let mut number = 0;
-    let mut deserializer = serde_json::Deserializer::from_reader(Counted { input, bytes: &bytes });
+    let mut deserializer = serde_json::Deserializer::from_reader(Metered { input, meter: &meter });
     CollectionSeed(|feature| {
         number += 1;
-        on_row(number, point_fields(feature).map_err(|detail| unreadable(number, detail)), bytes.get())
+        meter.row_ended();
+        on_row(number, point_fields(feature).map_err(|detail| unreadable(number, detail)), meter.bytes.get())
     })
     .deserialize(&mut deserializer)?;
     deserializer.end()?;
@@ -195,16 +201,33 @@ fn point_fields(feature: Value) -> Result<Fields, &'static str> {
     Ok(Fields(fields))
 }
 
-/// Counts what is read through it.
-struct Counted<'c, R> {
-    input: R,
-    bytes: &'c std::cell::Cell<u64>,
+/// How much was read, in all and since the last row.
+#[derive(Default)]
+struct Meter {
+    bytes: Cell<u64>,
+    row_began: Cell<u64>,
 }
 
-impl<R: Read> Read for Counted<'_, R> {
+impl Meter {
+    fn row_ended(&self) {
+        self.row_began.set(self.bytes.get());
+    }
+}
+
+/// Counts what is read through it, and reads no further when a row does not end: memory stays bounded.
+struct Metered<'m, R> {
+    input: R,
+    meter: &'m Meter,
+}
+
+impl<R: Read> Read for Metered<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let Meter { bytes, row_began } = self.meter;
+        if bytes.get() - row_began.get() > MAX_ROW_BYTES {
+            return Err(std::io::Error::other("a row of more than 1 MiB; is a quotation mark or bracket not closed?"));
+        }
         let read = self.input.read(buffer)?;
-        self.bytes.set(self.bytes.get() + read as u64);
+        bytes.set(bytes.get() + read as u64);
         Ok(read)
     }
 }

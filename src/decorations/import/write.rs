@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use serde_json::json;
 use sqlx::{Connection, PgConnection, PgPool};
@@ -13,6 +14,9 @@ use crate::db::DbError;
 use crate::decorations::content::Content;
 use crate::decorations::write::{Present, drawn_cells, ensure_outlines, insert, lock, mark_for_edges, update};
 use crate::geo::Cell;
+
+/// Time before each further attempt to write a batch that others were in the way of.
+const WAITS: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2)];
 
 /// Writes batches of one import.
 pub(super) struct Writer {
@@ -45,11 +49,11 @@ impl Writer {
     /// at the same time), its rows are tried one by one, so that a bad one fails alone.
     pub(super) async fn write(&mut self, pool: &PgPool, rows: &[Row]) -> Result<Written, DbError> {
         let mut connection = pool.acquire().await.map_err(failed)?;
-        match self.write_together(&mut connection, rows).await {
+        match self.write_patiently(&mut connection, rows).await {
             Err(error) if is_refusal(&error) => {
                 let mut written = Written::default();
                 for row in rows {
-                    match self.write_together(&mut connection, std::slice::from_ref(row)).await {
+                    match self.write_patiently(&mut connection, std::slice::from_ref(row)).await {
                         Ok(one) => written.add(one),
                         Err(error) if is_refusal(&error) => written.errors.push(RowError {
                             row: row.number,
@@ -66,14 +70,27 @@ impl Writer {
         }
     }
 
+    /// Tries again when others were in the way: edits and imports of the same decorations.
+    async fn write_patiently(&mut self, connection: &mut PgConnection, rows: &[Row]) -> Result<Written, sqlx::Error> {
+        let mut waits = WAITS.into_iter();
+        loop {
+            match (self.write_together(connection, rows).await, waits.next()) {
+                (Err(error), Some(wait)) if is_contention(&error) => tokio::time::sleep(wait).await,
+                (written, _) => return written,
+            }
+        }
+    }
+
     async fn write_together(&mut self, connection: &mut PgConnection, rows: &[Row]) -> Result<Written, sqlx::Error> {
         let mut transaction = connection.begin().await?;
+        // A thousand rows may take longer than one, and wait longer for others.
+        sqlx::raw_sql("SET LOCAL statement_timeout = '60s'; SET LOCAL lock_timeout = '10s'").execute(&mut *transaction).await?;
         let mut written = Written::default();
         let mut rest = rows;
         while !rest.is_empty() {
-            let (distinct, later) = rest.split_at(distinct_prefix(rest));
-            written.add(write_distinct(&mut transaction, distinct, self.actor.as_ref()).await?);
-            rest = later;
+            let distinct = &rest[..distinct_prefix(rest)];
+            let count = write_distinct(&mut transaction, distinct, self.actor.as_ref(), &mut written).await?;
+            rest = &rest[count..];
         }
         let cells: HashSet<Cell> =
             rows.iter().flat_map(|row| drawn_cells(row.content.position)).filter(|cell| !self.outlined.contains(cell)).collect();
@@ -105,6 +122,11 @@ fn is_refusal(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(|error| error.constraint().is_some())
 }
 
+/// Whether others were in the way: a lock that was not given up in time, or two who waited for each other.
+fn is_contention(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.code().is_some_and(|code| ["40001", "40P01", "55P03"].contains(&&*code)))
+}
+
 /// How many rows from the start on name different decorations: one statement changes a row once.
 fn distinct_prefix(rows: &[Row]) -> usize {
     let (mut ids, mut external_ids) = (HashSet::new(), HashSet::new());
@@ -117,27 +139,35 @@ fn distinct_prefix(rows: &[Row]) -> usize {
         .unwrap_or(rows.len())
 }
 
-async fn write_distinct(connection: &mut PgConnection, rows: &[Row], actor: Option<&Actor>) -> Result<Written, sqlx::Error> {
+/// Writes rows up to the first that means a decoration which one before it means as well, by another name; how
+/// many that are.
+async fn write_distinct(
+    connection: &mut PgConnection,
+    rows: &[Row],
+    actor: Option<&Actor>,
+    written: &mut Written,
+) -> Result<usize, sqlx::Error> {
     let ids: Vec<Uuid> = rows.iter().filter_map(|row| row.id).collect();
     let external_ids: Vec<String> = rows.iter().filter_map(|row| row.content.external_id.clone()).collect();
     let present = lock(connection, &ids, &external_ids).await?;
     let by_id: HashMap<Uuid, usize> = present.iter().enumerate().map(|(i, present)| (present.id, i)).collect();
     let by_external_id: HashMap<&str, usize> =
         present.iter().enumerate().filter_map(|(i, present)| Some((present.content.external_id.as_deref()?, i))).collect();
-    let mut written = Written::default();
     let (mut new, mut changed): (Vec<(Uuid, &Content)>, Vec<(Uuid, Cow<Content>)>) = (Vec::new(), Vec::new());
     let mut matched = HashSet::new();
+    let mut count = 0;
     for row in rows {
         let with_id = row.id.and_then(|id| by_id.get(&id).copied());
         let with_external_id = row.content.external_id.as_deref().and_then(|external_id| by_external_id.get(external_id).copied());
-        let refused = match (with_id, with_external_id) {
-            (Some(a), Some(b)) if a != b => Some("another decoration has this external_id"),
-            (Some(at), _) | (None, Some(at)) if !matched.insert(at) => Some("an earlier row of the same thousand is the same decoration"),
-            _ => None,
-        };
-        if let Some(detail) = refused {
-            written.errors.push(RowError { row: row.number, field: "external_id".to_owned(), code: "conflict", detail: detail.to_owned() });
-            continue;
+        match (with_id, with_external_id) {
+            (Some(a), Some(b)) if a != b => {
+                let detail = "another decoration has this external_id".to_owned();
+                written.errors.push(RowError { row: row.number, field: "external_id".to_owned(), code: "conflict", detail });
+                count += 1;
+                continue;
+            }
+            (Some(at), _) | (None, Some(at)) if !matched.insert(at) => break,
+            _ => count += 1,
         }
         match with_id.or(with_external_id).map(|at| &present[at]) {
             None => new.push((row.id.unwrap_or_else(Uuid::now_v7), &row.content)),
@@ -147,14 +177,14 @@ async fn write_distinct(connection: &mut PgConnection, rows: &[Row], actor: Opti
             },
         }
     }
-    written.created = new.len() as u64;
-    written.updated = changed.len() as u64;
+    written.created += new.len() as u64;
+    written.updated += changed.len() as u64;
     let changed: Vec<(Uuid, &Content)> = changed.iter().map(|(id, content)| (*id, content.as_ref())).collect();
     insert(connection, &new, actor.and_then(|actor| actor.user_id)).await?;
     update(connection, &changed).await?;
     let written_ids: Vec<Uuid> = new.iter().chain(&changed).map(|(id, _)| *id).collect();
     mark_for_edges(connection, &written_ids).await?;
-    Ok(written)
+    Ok(count)
 }
 
 /// A row matched by id may leave out the `external_id`: that is not a change.

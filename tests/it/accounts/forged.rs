@@ -61,6 +61,7 @@ pub(super) fn expired(good: &str) -> String {
 }
 
 /// Forged, foreign, stale and mistyped forms of a good token, by what is wrong with them.
+#[expect(clippy::too_many_lines, reason = "a list, to be read as one")]
 fn forms(good: &str, foreign: &str, refresh_token: &str) -> Vec<(&'static str, String)> {
     let [header, claims, signature] = parts(good);
     let key = encoding(&own_pair());

@@ -43,18 +43,14 @@ async fn a_guesser_who_rotates_forwarded_addresses_is_one_guesser() {
     let mut refused = 0;
     for number in 0..count {
         let answer = guess(&t, &eve, &email, &format!("wrong guess {number}"), &rotating(number)).await;
-        match answer.status {
-            401 => drop(answer.problem(401, "invalid_credentials")),
-            _ => {
-                answer.problem(429, "rate_limited");
-                assert!(
-                    answer
-                        .header("retry-after")
-                        .is_some_and(|seconds| seconds.parse::<u64>().is_ok_and(|seconds| (1..=60).contains(&seconds)))
-                );
-                refused += 1;
-            }
+        if answer.status == 401 {
+            answer.problem(401, "invalid_credentials");
+            continue;
         }
+        answer.problem(429, "rate_limited");
+        let wait_s: u64 = answer.header("retry-after").expect("when to come back").parse().expect("seconds");
+        assert!((1..=60).contains(&wait_s), "{wait_s}");
+        refused += 1;
     }
     let minutes = started.elapsed().as_secs() / 60 + 1;
     let hashes = t.state.accounts.hashes_done();
@@ -100,6 +96,21 @@ async fn an_account_that_is_not_there_is_throttled_like_one_that_is() {
     }
     assert_eq!(patterns[0], patterns[1]);
     assert_eq!(patterns[0].iter().filter(|status| **status == 401).count(), 10, "{patterns:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_found_a_signed_in_phone_does_not_guess_its_owners_password() {
+    let quiet = TestServer::start().await;
+    let owner = quiet.user().await;
+    let t = TestServer::on(quiet.db().options(), Config::of("RATE_LIMIT", "auth=10/m,user=1000/s")).await;
+    let mut statuses = std::collections::BTreeMap::<u16, usize>::new();
+    for number in 0..40 {
+        let body = json!({"current_password": format!("wrong guess {number}"), "email": "mine@example.org"});
+        let request = client_from([127, 0, 8, number]).put(t.url("/api/v1/auth/profile")).bearer_auth(&owner.access_token).json(&body);
+        *statuses.entry(Answer::of(request).await.status).or_default() += 1;
+    }
+    assert_eq!(statuses, std::collections::BTreeMap::from([(422, 10), (429, 30)]));
+    assert_eq!(t.state.accounts.hashes_done(), 10);
 }
 
 #[tokio::test]

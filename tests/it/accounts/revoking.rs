@@ -67,6 +67,25 @@ async fn every_end_is_known_on_the_other_instance() {
     assert!(slowest < LATEST, "{slowest:?}");
 }
 
+/// A session has several access tokens in its life, and all of them end with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_token_of_the_session_ends_with_it() {
+    let (a, b) = two().await;
+    let first = a.user().await;
+    first.get(&b, "/api/v1/auth/profile").await.ok();
+    let refreshed = a.post("/api/v1/auth/refresh", json!({"refresh_token": first.refresh_token})).await.ok().json();
+    let second = Account { access_token: refreshed["access_token"].as_str().expect("a token").to_owned(), ..first.clone() };
+    for server in [&a, &b] {
+        first.get(server, "/api/v1/auth/profile").await.ok();
+        second.get(server, "/api/v1/auth/profile").await.ok();
+    }
+    assert_eq!(second.ask(&a, Method::POST, "/api/v1/auth/logout").await.status, 204);
+    for token in [&first, &second] {
+        token.get(&a, "/api/v1/auth/profile").await.problem(401, "invalid_token");
+        assert!(until(token, &b, "/api/v1/auth/profile", 401).await < LATEST);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_notice_is_made_up_for_by_the_sweep() {
     let (a, b) = two().await;
@@ -108,12 +127,15 @@ async fn a_promoted_user_may_at_once() {
 async fn a_known_token_is_known_without_the_database() {
     let t = TestServer::start().await;
     let user = t.user().await;
-    let nowhere = Db::new(&config_of(sqlx::postgres::PgConnectOptions::new().host("127.0.0.1").port(1)));
     let accounts = &t.state.accounts;
-    assert!(accounts.authenticate(&nowhere, &user.access_token).await.is_err(), "a new one is asked for");
+    let nowhere = Db::new(&config_of(sqlx::postgres::PgConnectOptions::new().host("127.0.0.1").port(1)));
+    assert!(
+        accounts.seen(&user.access_token).is_none() && accounts.verify(&nowhere, &user.access_token).await.is_err(),
+        "a new one is asked for"
+    );
     let known = eventually("the first sweep has been", async || {
         user.get(&t, "/api/v1/auth/profile").await.ok();
-        accounts.authenticate(&nowhere, &user.access_token).await.ok()
+        accounts.seen(&user.access_token)
     })
     .await;
     assert_eq!((known.user_id, known.role), (user.id, Role::User));

@@ -232,6 +232,83 @@ async fn an_import_may_take_longer_than_a_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_does_not_end_is_given_up() {
+    let t = TestServer::start().await;
+    let admin = t.admin().await;
+    let good = "name,category,lat,lng,radius_meters,asset_type\ngate,art,1,2,3,image\n";
+    for (kind, head) in [
+        ("text/csv", format!("{good}\"not closed,")),
+        ("application/geo+json", "{\"type\":\"FeatureCollection\",\"features\":[{\"type\":\"Feature\",\"x\":\"".to_owned()),
+    ] {
+        // 100 MiB come, and are not kept.
+        let pieces = futures_util::stream::iter(
+            (0..1600).map(move |i| Ok::<_, std::io::Error>(if i == 0 { head.clone() } else { "x".repeat(65_536) })),
+        );
+        let request = admin.request(&t, Method::POST, "/api/v1/decorations/import").header("content-type", kind);
+        // The answer comes before all is sent, and then nobody takes the rest.
+        let Ok(answer) = request.body(reqwest::Body::wrap_stream(pieces)).send().await else { continue };
+        let report: Value = answer.json().await.expect("a report");
+        assert!(report["errors"][0]["detail"].as_str().is_some_and(|detail| detail.contains("1 MiB")), "{report}");
+    }
+    assert_eq!(t.nearby(1.0, 2.0, 10.0).await.names(), ["gate"], "the good row before it is in");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_ends_an_import_with_its_report() {
+    let t = TestServer::start().await;
+    let admin = t.admin().await;
+    let row = content("slow").to_string() + "\n";
+    let lifecycle = t.lifecycle.clone();
+    let pieces = futures_util::stream::unfold(0, move |sent: u32| {
+        let (row, lifecycle) = (row.clone(), lifecycle.clone());
+        async move {
+            if sent == 3 {
+                lifecycle.stop();
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            // It would never end by itself.
+            Some((Ok::<_, std::io::Error>(row), sent + 1))
+        }
+    });
+    let report = import(&t, &admin, "", "application/x-ndjson", reqwest::Body::wrap_stream(pieces)).await.ok().json();
+    assert!(report["created"].as_u64() >= Some(1), "{report}");
+    assert!(report["errors"][0]["detail"].as_str().is_some_and(|detail| detail.contains("stopping")), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_waits_for_an_edit_of_the_same_decoration() {
+    let t = TestServer::start().await;
+    let admin = t.admin().await;
+    let row = content_with("gate", json!({"external_id": "m-1"}));
+    import(&t, &admin, "", "application/x-ndjson", row.to_string()).await.ok();
+    let mut editor = t.sql.begin().await.expect("begins");
+    sqlx::query("UPDATE ar.decorations SET name = 'arch'").execute(&mut *editor).await.expect("locks");
+    let rows = format!("{row}\n{}\n", content("another"));
+    let importing = import(&t, &admin, "", "application/x-ndjson", rows);
+    // Longer than requests wait for a lock.
+    let editing = async {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        editor.commit().await.expect("commits");
+    };
+    let (answer, ()) = tokio::join!(importing, editing);
+    let report = answer.ok().json();
+    assert_eq!((&report["created"], &report["updated"], &report["rejected"]), (&json!(1), &json!(1), &json!(0)), "{report}");
+}
+
+#[tokio::test]
+async fn rows_that_mean_one_decoration_by_two_names_are_applied_in_their_order() {
+    let t = TestServer::start().await;
+    let admin = t.admin().await;
+    let made = admin.send(&t, Method::POST, "/api/v1/decorations", content_with("a", json!({"external_id": "m-1"}))).await.json();
+    let by_id = content_with("b", json!({"id": made["id"]}));
+    let by_external_id = content_with("c", json!({"external_id": "m-1"}));
+    let report = import(&t, &admin, "", "application/x-ndjson", format!("{by_id}\n{by_external_id}\n")).await.ok().json();
+    assert_eq!((&report["updated"], &report["rejected"]), (&json!(2), &json!(0)), "{report}");
+    let now = admin.get(&t, &super::path_of(&made)).await.ok().json();
+    assert_eq!((&now["name"], &now["version"], &now["external_id"]), (&json!("c"), &json!(3), &json!("m-1")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn imports_of_the_same_rows_at_once_make_each_once() {
     let t = TestServer::start().await;
     let admin = t.admin().await;
