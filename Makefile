@@ -28,8 +28,8 @@ compare: setup ## HTTP beside pgbench and Redis, and sign-ins, under load; write
 fuzz: setup ## Schemathesis against the published OpenAPI of a running server (needs Python and pip)
 	@.ci/fuzz
 
-setup: # PostgreSQL and PostGIS, where they are missing
-	@.ci/install postgis
+setup: # PostgreSQL, PostGIS and curl, where they are missing
+	@.ci/install base
 
 sqlx: setup ## Renew .sqlx/ after a changed query or migration
 	@.ci/sqlx-prepare

@@ -129,6 +129,7 @@ fn greet(base: &str, cluster: &PrivateCluster, password: &SecretString) {
 ar-supervisor is ready at {base}
   the API to browse   {base}/docs/
   the database        psql -h {socket} -U ar_analyst {DATABASE}
+  other commands      export DATABASE_URL='postgres:///{DATABASE}?host={socket}&user=ar_supervisor'
   the admin           {ADMIN}, password {password} (as long as you set no other)
 
 What is around the Brandenburg Gate, nearest first?

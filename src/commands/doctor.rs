@@ -12,6 +12,7 @@ use super::Outcome;
 use crate::config::{Environment, LogFormat};
 use crate::db::{MIGRATOR, sql_layer_digest};
 use crate::geo::{Cells, Geog, LatLng};
+use crate::http::Tls;
 
 /// Rows whose cells are checked unless all are asked for.
 const SAMPLE_ROWS: i64 = 100_000;
@@ -54,6 +55,7 @@ pub(super) async fn run(environment: &Environment, args: &Args) -> Outcome {
         }
     };
     tell("configuration", configuration(environment));
+    tell("certificate", certificate(environment));
     match connect(environment).await {
         Err(fault) => tell("database", Err(fault)),
         Ok(mut connection) => {
@@ -64,6 +66,7 @@ pub(super) async fn run(environment: &Environment, args: &Args) -> Outcome {
             tell("indexes", indexes(connection).await);
             tell("analysts' role", analyst(connection).await);
             tell("stored cells", cells(connection, args).await);
+            tell("admins", admins(connection).await);
             tell("clock", clock(connection).await);
         }
     }
@@ -89,6 +92,28 @@ fn configuration(environment: &Environment) -> Finding {
         return Ok("every variable can be used".to_owned());
     }
     fault(faults.join("\n"), "set the variables named above in the form they take")
+}
+
+fn certificate(environment: &Environment) -> Finding {
+    let Some(files) = environment.server().ok().and_then(|server| server.http.tls) else {
+        return Ok("none set; the port speaks plain HTTP".to_owned());
+    };
+    match Tls::load(&files) {
+        Ok(_) => Ok(format!("{} can be used", files.certificate.display())),
+        Err(error) => fault(error.to_string(), "name a certificate chain and its private key, both PEM, that the service may read"),
+    }
+}
+
+/// Without an admin the service is whole, only nobody manages its content.
+async fn admins(connection: &mut PgConnection) -> Finding {
+    let count: i64 = sqlx::query_scalar("SELECT count(*) FROM ar.users WHERE role = 'admin' AND is_active")
+        .fetch_one(connection)
+        .await
+        .map_err(unexpected)?;
+    Ok(match count {
+        0 => "none yet; ar-supervisor admin create makes one".to_owned(),
+        count => format!("{count} active"),
+    })
 }
 
 async fn connect(environment: &Environment) -> Result<PgConnection, Fault> {

@@ -15,7 +15,7 @@ pub const OPENAPI_PATH: &str = "/openapi.json";
 #[openapi(
     info(
         title = "ar-supervisor",
-        description = "Supervisor of a distributed augmented-reality system: what is around a point on Earth, which edge server is near, and what each edge holds.\n\nCoordinates are WGS 84 degrees, rounded to 8 decimals; lengths are metres unless a name says otherwise; distances are on the spheroid. Lists answer `items` and `next_cursor`. Errors are `application/problem+json` with a stable `code`, and name all faults at once. Every response carries `X-Request-Id`.",
+        description = "Supervisor of a distributed augmented-reality system: what is around a point on Earth, which edge server is near, and what each edge holds.\n\nCoordinates are WGS 84 degrees, rounded to 8 decimals; lengths are metres unless a name says otherwise; distances are on the spheroid. Lists answer `items` and `next_cursor`. Errors are `application/problem+json` with a stable `code`, and name all faults at once. Every response carries `X-Request-Id`.\n\nWhere a lock is shown, send `Authorization: Bearer <access_token>` of `POST /api/v1/auth/login`. Callers are limited by class of route; `RateLimit-*` headers say what is left, and 429 says when to come back. What is edited by several is edited by version: `ETag`, `If-Match`, `If-None-Match`.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
     tags(

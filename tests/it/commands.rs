@@ -271,3 +271,45 @@ async fn an_exported_file_is_one_that_import_reads() {
         std::fs::remove_file(&file).expect("removed");
     }
 }
+
+/// The shell lines of the README's walk-through, as they stand there; `# → …` is what the lines above it print.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_readmes_walk_through_goes_as_printed() {
+    let data_dir: PathBuf = std::env::temp_dir().join(format!("ar-supervisor-readme-{}", Uuid::now_v7().simple()));
+    let (mut server, printed) = dev(&data_dir);
+    let told = |label: &str| {
+        let line = printed.lines().find_map(|line| line.trim().strip_prefix(label)).unwrap_or_else(|| panic!("{label}: {printed}"));
+        line.trim().to_owned()
+    };
+    let base = told("ar-supervisor is ready at");
+    let readme = include_str!("../../README.md");
+    let part = readme.split("### Walk through").nth(1).expect("the README walks through");
+    let blocks = part.split("```sh\n").skip(1).map(|block| block.split("```").next().expect("an end").to_owned());
+    let blocks: Vec<String> = blocks.take_while(|block| !block.starts_with("make")).collect();
+    assert!(blocks.len() >= 7, "{blocks:#?}");
+    // But for where things are, the lines are run as they are read; each block ends with a line that tells it from the next.
+    let script = blocks.join("echo END-OF-BLOCK\n");
+    let script = script.replace("http://127.0.0.1:8080", &base).replace("/tmp/quadriga", &format!("{}/quadriga", data_dir.display()));
+    let script = script.replace("target/release/ar-supervisor", env!("CARGO_BIN_EXE_ar-supervisor"));
+    let lines: Vec<String> = script
+        .lines()
+        .map(|line| if line.starts_with("export DATABASE_URL=") { told("other commands") } else { line.to_owned() })
+        .collect();
+    let mut bash = Command::new("bash");
+    bash.args(["-e", "-c", &lines.join("\n")]).env("LOG_LEVEL", "warn").stdin(Stdio::null());
+    let output = bash.output().expect("bash runs");
+    let (said, complained) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{said}\n{complained}");
+    let answers: Vec<&str> = said.split("END-OF-BLOCK\n").collect();
+    assert_eq!(answers.len(), blocks.len(), "{said}\n{complained}");
+    for (block, answer) in blocks.iter().zip(answers) {
+        let expected: Vec<&str> = block.lines().filter_map(|line| line.strip_prefix("# → ")).collect();
+        assert!(!expected.is_empty(), "says what to expect: {block}");
+        for expected in expected {
+            assert!(answer.contains(expected), "{expected:?} after\n{block}\nbut it was\n{answer}\n{complained}");
+        }
+    }
+    server.signal("-INT");
+    assert_eq!(server.end(), Some(0));
+    std::fs::remove_dir_all(&data_dir).expect("removed");
+}
