@@ -112,7 +112,9 @@ impl Db {
     /// A pool for one long job, such as loading the demo data: nothing in it is cut off for its length.
     #[must_use]
     pub fn bulk(config: &DatabaseConfig) -> PgPool {
-        let options = config.primary.clone().application_name("ar-supervisor bulk").disable_statement_logging();
+        // Tables grow under its statements: a plan made for the first rows would not do for the last.
+        let planning = [("plan_cache_mode", "force_custom_plan")];
+        let options = config.primary.clone().application_name("ar-supervisor bulk").options(planning).disable_statement_logging();
         PgPoolOptions::new().max_connections(2).connect_lazy_with(options)
     }
 

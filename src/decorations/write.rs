@@ -185,7 +185,8 @@ pub(super) async fn mark_for_edges(connection: &mut PgConnection, ids: &[Uuid]) 
                UPDATE ar.decoration_sync s SET wanted = 'remove', sync_version = nextval('ar.sync_version_seq'),
                    sync_status = CASE WHEN s.synced_version IS NULL THEN 'pending' ELSE 'outdated' END,
                    attempts = 0, next_attempt_at = NULL, error_message = NULL
-               WHERE s.decoration_id = ANY($1) AND (s.wanted = 'put' OR s.sync_status <> 'synced')
+               FROM unnest($1) AS asked(id)
+               WHERE s.decoration_id = asked.id AND (s.wanted = 'put' OR s.sync_status <> 'synced')
                  AND NOT EXISTS (SELECT FROM held h WHERE h.edge_server_id = s.edge_server_id AND h.decoration_id = s.decoration_id)
                  AND EXISTS (SELECT FROM ar.edge_servers e WHERE e.id = s.edge_server_id AND e.deleted_at IS NULL)
                RETURNING s.edge_server_id

@@ -96,7 +96,9 @@ struct Plan {
 impl Plan {
     fn walk(&mut self, node: &Value) {
         let text = |member: &str| node[member].as_str().map(str::to_owned);
-        self.nodes.push((text("Node Type").expect("a node"), text("Relation Name"), text("Index Name")));
+        // An array's elements are no function that hides a plan.
+        let kind = if text("Function Name").as_deref() == Some("unnest") { "Array" } else { node["Node Type"].as_str().expect("a node") };
+        self.nodes.push((kind.to_owned(), text("Relation Name"), text("Index Name")));
         for child in node["Plans"].as_array().into_iter().flatten() {
             self.walk(child);
         }
