@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::hasher::Hasher;
 use super::identity::Role;
 use super::password::weakness;
-use super::store::{self, select_users};
+use super::store::{self, query_users};
 use super::user::{self, User};
 use crate::audit::{self, Actor};
 use crate::db::DbError;
@@ -84,8 +84,9 @@ async fn list(State(state): State<AppState>, _admin: Admin, StrictQuery(query): 
     let List { role, is_active, email, limit, cursor } = query;
     let scope = format!("users {role:?} {is_active:?} {email:?}");
     let after = state.cursor_key.open_at(&scope, cursor.as_ref(), TimePosition::read)?.unzip();
-    let rows = select_users!(
-        r#"WHERE ($1::varchar IS NULL OR role = $1) AND ($2::bool IS NULL OR is_active = $2)
+    let rows = query_users!(
+        "SELECT",
+        r#"FROM ar.users u WHERE ($1::varchar IS NULL OR role = $1) AND ($2::bool IS NULL OR is_active = $2)
              AND ($3::text IS NULL OR lower(email COLLATE "C") = lower($3 COLLATE "C"))
              AND ($4::timestamptz IS NULL OR (created_at, id) < ($4, $5))
            ORDER BY created_at DESC, id DESC LIMIT $6"#,
@@ -148,10 +149,9 @@ async fn change_access(state: &AppState, actor: &Actor, id: Uuid, role: Option<R
         sqlx::query_scalar!("SELECT id FROM ar.users WHERE (role = 'admin' AND is_active) OR id = $1 ORDER BY id FOR NO KEY UPDATE", id);
     admins.fetch_all(&mut *transaction).await.map_err(failed)?;
     let before = store::user(&mut *transaction, id).await.map_err(failed)?.ok_or_else(unknown_user)?;
-    let changed = sqlx::query_as!(
-        User,
-        r#"UPDATE ar.users SET role = coalesce($2, role), is_active = coalesce($3, is_active), updated_at = now() WHERE id = $1
-           RETURNING id, email, full_name, role AS "role: Role", is_active, created_at, updated_at, last_login"#,
+    let changed = query_users!(
+        "UPDATE ar.users SET role = coalesce($2, role), is_active = coalesce($3, is_active), updated_at = now() WHERE id = $1 RETURNING",
+        "",
         id,
         role.map(Role::as_str),
         is_active

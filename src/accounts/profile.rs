@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 
 use super::identity::Role;
 use super::sign_in::email_taken_or;
-use super::store;
+use super::store::{self, query_users};
 use super::user::{self, MAX_CHARS, User};
 use crate::db::DbError;
 use crate::http::{AccessFailures, ApiError, BodyFailures, Caller, JsonBody, Nothing, Problem, ReadFailures, StrictQuery};
@@ -124,12 +124,11 @@ async fn compare_and_hash(state: &AppState, user: &User, change: &Change) -> Res
 async fn write(state: AppState, caller: Caller, change: Change, hashes: Hashes) -> Result<User, ApiError> {
     let failed = |error| email_taken_or("changing an account", error);
     let mut transaction = state.db.write().begin().await.map_err(failed)?;
-    let changed = sqlx::query_as!(
-        User,
-        r#"UPDATE ar.users SET full_name = coalesce($2, full_name), email = coalesce($3, email), password_hash = coalesce($4, password_hash),
-               updated_at = now()
-           WHERE id = $1 AND is_active AND ($5::varchar IS NULL OR password_hash = $5)
-           RETURNING id, email, full_name, role AS "role: Role", is_active, created_at, updated_at, last_login"#,
+    let changed = query_users!(
+        "UPDATE ar.users SET full_name = coalesce($2, full_name), email = coalesce($3, email), password_hash = coalesce($4, password_hash),
+             updated_at = now()
+         WHERE id = $1 AND is_active AND ($5::varchar IS NULL OR password_hash = $5) RETURNING",
+        "",
         caller.user_id(),
         change.full_name,
         change.email,

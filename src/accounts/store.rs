@@ -29,17 +29,18 @@ pub(super) async fn live_session(
     Ok(live.fetch_optional(executor).await?.map(|live| (live.role, live.expires_at)))
 }
 
-/// Selects accounts; gives sqlx's query of `User`. One text for all, so that they cannot drift apart.
-macro_rules! select_users {
-    ($rest:literal, $($argument:expr),*) => {
+/// A statement that gives accounts, from what stands before their columns and what stands behind; gives sqlx's
+/// query of `User`. One text of the columns for all, so that they cannot drift apart.
+macro_rules! query_users {
+    ($before:literal, $after:literal, $($argument:expr),* $(,)?) => {
         sqlx::query_as!(
             User,
-            r#"SELECT id, email, full_name, role AS "role: Role", is_active, created_at, updated_at, last_login FROM ar.users u "# + $rest,
+            $before + r#" id, email, full_name, role AS "role: Role", is_active, created_at, updated_at, last_login "# + $after,
             $($argument),*
         )
     };
 }
-pub(super) use select_users;
+pub(super) use query_users;
 
 /// Adds an account; `users_email_key` is violated when the e-mail is taken.
 pub(super) async fn add_user(
@@ -49,10 +50,9 @@ pub(super) async fn add_user(
     password_hash: &str,
     role: Role,
 ) -> Result<User, sqlx::Error> {
-    sqlx::query_as!(
-        User,
-        r#"INSERT INTO ar.users (id, email, full_name, password_hash, role) VALUES ($1, $2, $3, $4, $5)
-           RETURNING id, email, full_name, role AS "role: Role", is_active, created_at, updated_at, last_login"#,
+    query_users!(
+        "INSERT INTO ar.users (id, email, full_name, password_hash, role) VALUES ($1, $2, $3, $4, $5) RETURNING",
+        "",
         Uuid::now_v7(),
         email,
         full_name,
@@ -69,7 +69,7 @@ pub(super) fn is_email_taken(error: &sqlx::Error) -> bool {
 }
 
 pub(super) async fn user(executor: impl PgExecutor<'_>, id: Uuid) -> Result<Option<User>, sqlx::Error> {
-    select_users!("WHERE id = $1", id).fetch_optional(executor).await
+    query_users!("SELECT", "FROM ar.users WHERE id = $1", id).fetch_optional(executor).await
 }
 
 /// What a login is compared with.
@@ -119,11 +119,10 @@ pub(super) async fn note_login(
     compared_hash: &str,
     better_hash: Option<&str>,
 ) -> Result<Option<User>, sqlx::Error> {
-    sqlx::query_as!(
-        User,
-        r#"UPDATE ar.users SET last_login = now(), password_hash = coalesce($3, password_hash)
-           WHERE id = $1 AND password_hash = $2 AND is_active
-           RETURNING id, email, full_name, role AS "role: Role", is_active, created_at, updated_at, last_login"#,
+    query_users!(
+        "UPDATE ar.users SET last_login = now(), password_hash = coalesce($3, password_hash)
+         WHERE id = $1 AND password_hash = $2 AND is_active RETURNING",
+        "",
         user_id,
         compared_hash,
         better_hash

@@ -295,9 +295,9 @@ async fn the_readmes_walk_through_goes_as_printed() {
         .lines()
         .map(|line| if line.starts_with("export DATABASE_URL=") { told("other commands") } else { line.to_owned() })
         .collect();
-    let mut bash = Command::new("bash");
-    bash.args(["-e", "-c", &lines.join("\n")]).env("LOG_LEVEL", "warn").stdin(Stdio::null());
-    let output = bash.output().expect("bash runs");
+    let mut shell = Command::new("bash");
+    shell.args(["-e", "-c", &lines.join("\n")]).env("LOG_LEVEL", "warn").stdin(Stdio::null());
+    let output = shell.output().expect("bash runs");
     let (said, complained) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{said}\n{complained}");
     let answers: Vec<&str> = said.split("END-OF-BLOCK\n").collect();
