@@ -5,10 +5,12 @@
 
 mod administration;
 mod background;
+mod create_admin;
 mod hasher;
 mod identity;
 mod live;
 mod password;
+mod password_reset;
 mod profile;
 mod refresh;
 mod sessions;
@@ -23,8 +25,8 @@ use std::time::Duration;
 use sqlx::postgres::types::PgInterval;
 use utoipa_axum::router::OpenApiRouter;
 
-pub use administration::{CreateAdminError, create_admin};
 pub use background::keep;
+pub use create_admin::{CreateAdminError, create_admin};
 pub use identity::{Identity, Role};
 pub use user::User;
 
@@ -93,7 +95,12 @@ impl Accounts {
 
 /// The routes of this feature, below `/api/v1`.
 pub(crate) fn routes() -> OpenApiRouter<AppState> {
-    sign_in::routes().merge(profile::routes()).merge(sessions::routes()).merge(tickets::routes()).merge(administration::routes())
+    sign_in::routes()
+        .merge(profile::routes())
+        .merge(sessions::routes())
+        .merge(tickets::routes())
+        .merge(administration::routes())
+        .merge(password_reset::routes())
 }
 
 /// Where the public keys are, at the root.
