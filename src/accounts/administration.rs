@@ -63,7 +63,7 @@ impl FromQuery for List {
 }
 
 /// All accounts
-#[utoipa::path(get, path = "/users", tag = "accounts", security(("bearer" = ["admin"])), params(ListParams), responses(
+#[utoipa::path(get, path = "/users", operation_id = "list_users", tag = "accounts", security(("bearer" = ["admin"])), params(ListParams), responses(
     (status = 200, description = "One page, newest first.", body = Page<User>), AccessFailures, ReadFailures,
 ))]
 async fn list(State(state): State<AppState>, _admin: Admin, StrictQuery(query): StrictQuery<List>) -> Result<Json<Page<User>>, ApiError> {
@@ -107,7 +107,7 @@ struct AccessChange {
 /// Change what an account may do
 ///
 /// In force at once here, and within 5 s on other instances. The last active admin stays one.
-#[utoipa::path(patch, path = "/users/{id}", tag = "accounts", security(("bearer" = ["admin"])), request_body = AccessChange,
+#[utoipa::path(patch, path = "/users/{id}", operation_id = "change_user", tag = "accounts", security(("bearer" = ["admin"])), request_body = AccessChange,
     params(("id" = Uuid, Path, description = "The account.", example = "01890000-0000-7000-8000-000000000000")),
     responses(
         (status = 200, description = "The account as it is now.", body = User),
@@ -135,6 +135,9 @@ async fn change_access(state: &AppState, actor: &Actor, id: Uuid, role: Option<R
         sqlx::query_scalar!("SELECT id FROM ar.users WHERE (role = 'admin' AND is_active) OR id = $1 ORDER BY id FOR NO KEY UPDATE", id);
     admins.fetch_all(&mut *transaction).await.map_err(failed)?;
     let before = store::user(&mut *transaction, id).await.map_err(failed)?.ok_or_else(unknown_user)?;
+    if role.is_none_or(|role| role == before.role) && is_active.is_none_or(|is_active| is_active == before.is_active) {
+        return Ok(before);
+    }
     let changed = query_users!(
         "UPDATE ar.users SET role = coalesce($2, role), is_active = coalesce($3, is_active), updated_at = now() WHERE id = $1 RETURNING",
         "",

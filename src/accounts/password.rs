@@ -98,8 +98,8 @@ impl Weakness {
 /// Whether a password is too weak, and why; `own` are the account's e-mail and name, which others know. It takes
 /// milliseconds, and longer for a password made to that end: for the hashing threads.
 pub(super) fn weakness(password: &str, own: &[impl AsRef<str>]) -> Option<Weakness> {
-    if password.chars().count() < MIN_CHARS {
-        return Some(Weakness::Short);
+    if let Some(short) = too_short(password) {
+        return Some(short);
     }
     let own: Vec<String> = own.iter().map(|text| beginning(text.as_ref(), OWN_CHARS)).collect();
     // The parts of a name are as easy to guess as the whole.
@@ -110,6 +110,11 @@ pub(super) fn weakness(password: &str, own: &[impl AsRef<str>]) -> Option<Weakne
     let others: Vec<&str> = own.iter().copied().filter(|part| part.len() > 2).chain(COMMON.iter().copied()).collect();
     let judged = zxcvbn::zxcvbn(&beginning(password, JUDGED_CHARS), &others);
     (judged.score() < Score::Three).then_some(Weakness::Guessable)
+}
+
+/// The one rule that costs nothing to check.
+pub(super) fn too_short(password: &str) -> Option<Weakness> {
+    (password.chars().count() < MIN_CHARS).then_some(Weakness::Short)
 }
 
 fn beginning(text: &str, chars: usize) -> String {

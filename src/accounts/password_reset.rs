@@ -42,7 +42,7 @@ struct PasswordReset {
 /// Help with a forgotten password
 ///
 /// Makes a token with which the account's owner sets a new password. An earlier one is void.
-#[utoipa::path(post, path = "/users/{id}/password-reset", tag = "accounts", security(("bearer" = ["admin"])),
+#[utoipa::path(post, path = "/users/{id}/password-reset", operation_id = "offer_password_reset", tag = "accounts", security(("bearer" = ["admin"])),
     params(("id" = Uuid, Path, description = "The account.", example = "01890000-0000-7000-8000-000000000000")),
     responses((status = 201, description = "The token.", body = PasswordReset), AccessFailures, ReadFailures, NotFound)
 )]
@@ -92,17 +92,18 @@ struct NewPassword {
 /// Set a forgotten password
 ///
 /// Spends the token, and ends all sessions of the account.
-#[utoipa::path(post, path = "/auth/password-reset", tag = "accounts", security(()), extensions(("x-rate-class" = json!("auth"))), request_body = NewPassword, responses(
+#[utoipa::path(post, path = "/auth/password-reset", operation_id = "reset_password", tag = "accounts", security(()), extensions(("x-rate-class" = json!("auth"))), request_body = NewPassword, responses(
     (status = 204, description = "The password is set."),
     (status = 401, description = "Not a live token (`invalid_reset_token`).", body = Problem, content_type = "application/problem+json"),
     ReadFailures, BodyFailures, TooMany,
 ))]
 async fn reset(State(state): State<AppState>, body: JsonBody) -> Result<StatusCode, ApiError> {
-    let (token, password) = body.read(|reader| {
+    let read = body.read(|reader| {
         let token = reader.required_text("reset_token", 255);
         let password = user::new_password(reader, "new_password", true);
         Some((token?, password?))
-    })?;
+    });
+    let (token, password) = read.map_err(user::weak_password)?;
     let refused = || ApiError::unauthorized("invalid_reset_token", "the token is not good, or no longer; ask an admin for another");
     let hash = keys::sha256(token.as_bytes());
     let failed = |error| DbError::new("setting a password", error);

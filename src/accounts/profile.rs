@@ -30,7 +30,7 @@ fn changed_meanwhile() -> ApiError {
 }
 
 /// My account
-#[utoipa::path(get, path = "/auth/profile", tag = "accounts", security(("bearer" = [])), responses(
+#[utoipa::path(get, path = "/auth/profile", operation_id = "read_profile", tag = "accounts", security(("bearer" = [])), responses(
     (status = 200, description = "The account.", body = User), AccessFailures, ReadFailures,
 ))]
 async fn read(State(state): State<AppState>, caller: Caller, StrictQuery(Nothing): StrictQuery<Nothing>) -> Result<Json<User>, ApiError> {
@@ -66,7 +66,7 @@ struct Change {
 /// Change my account
 ///
 /// A change of e-mail or password needs `current_password`; a new password ends the other sessions.
-#[utoipa::path(put, path = "/auth/profile", tag = "accounts", security(("bearer" = [])), request_body = ProfileChange, responses(
+#[utoipa::path(put, path = "/auth/profile", operation_id = "change_profile", tag = "accounts", security(("bearer" = [])), request_body = ProfileChange, responses(
     (status = 200, description = "The account as it is now.", body = User),
     (status = 409, description = "The e-mail is taken (`email_taken`), or the password was changed meanwhile (`password_changed`).", body = Problem, content_type = "application/problem+json"),
     AccessFailures, ReadFailures, BodyFailures,
@@ -79,13 +79,15 @@ async fn change(State(state): State<AppState>, caller: Caller, body: JsonBody) -
         let full_name = reader.text("full_name", MAX_CHARS, false);
         // As it is, it is no change: so get, edit, put works.
         let email = user::email(reader, "email", false).filter(|email| *email != user.email);
+        let is_new_password_given = reader.is_given("new_password");
         let new_password = user::new_password(reader, "new_password", false);
         let current_password = user::old_password(reader, "current_password", false);
-        if current_password.is_none() && (email.is_some() || new_password.is_some()) {
+        if current_password.is_none() && (email.is_some() || is_new_password_given) {
             reader.faults.out_of_domain("current_password", "required_for_change", "is required to change e-mail or password");
         }
         Some(Change { full_name, email, current_password, new_password })
-    })?;
+    });
+    let change = change.map_err(user::weak_password)?;
     let hashes = compare_and_hash(&state, &user, &change).await?;
     state.finish(write(state.clone(), caller, change, hashes)).await.map(Json)
 }

@@ -46,7 +46,7 @@ struct Session {
 /// My sessions
 ///
 /// The live sessions of the account, the one used last first.
-#[utoipa::path(get, path = "/auth/sessions", tag = "accounts", security(("bearer" = [])), responses(
+#[utoipa::path(get, path = "/auth/sessions", operation_id = "list_sessions", tag = "accounts", security(("bearer" = [])), responses(
     (status = 200, description = "All of them, ten at the most; `next_cursor` is always null.", body = Page<Session>),
     AccessFailures, ReadFailures,
 ))]
@@ -76,7 +76,7 @@ async fn list(
 /// End a session of mine
 ///
 /// Its tokens are good no longer: here at once, on other instances within 5 s.
-#[utoipa::path(delete, path = "/auth/sessions/{id}", tag = "accounts", security(("bearer" = [])),
+#[utoipa::path(delete, path = "/auth/sessions/{id}", operation_id = "end_session", tag = "accounts", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "The session.", example = "01890000-0000-7000-8000-000000000000")),
     responses((status = 204, description = "It has ended."), AccessFailures, ReadFailures, NotFound)
 )]

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ipnet::IpNet;
 use serde::Serialize;
@@ -217,11 +217,12 @@ struct Refresh {
     (status = 401, description = "Not a live refresh token (`invalid_refresh_token`).", body = Problem, content_type = "application/problem+json"),
     ReadFailures, BodyFailures, TooMany,
 ))]
-async fn refresh(State(state): State<AppState>, body: JsonBody) -> Result<Json<Tokens>, ApiError> {
+async fn refresh(State(state): State<AppState>, body: JsonBody) -> Result<Response, ApiError> {
     let text = body.read(|reader| reader.required_text("refresh_token", 512))?;
     // A forged one costs no more than this.
     let token = state.accounts.refresh.read(&text).ok_or_else(invalid_refresh_token)?;
-    state.finish(exchange(state.clone(), token)).await.map(Json)
+    let tokens = state.finish(exchange(state.clone(), token)).await?;
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(tokens)).into_response())
 }
 
 fn invalid_refresh_token() -> ApiError {

@@ -50,7 +50,7 @@ struct Ticket {
 /// A ticket for a WebSocket
 ///
 /// Good for one connection to that path, within 30 s, as long as the session lives.
-#[utoipa::path(post, path = "/auth/ws-ticket", tag = "accounts", security(("bearer" = [])), request_body = TicketRequest, responses(
+#[utoipa::path(post, path = "/auth/ws-ticket", operation_id = "create_ws_ticket", tag = "accounts", security(("bearer" = [])), request_body = TicketRequest, responses(
     (status = 201, description = "The ticket.", body = Ticket), AccessFailures, ReadFailures, BodyFailures,
 ))]
 async fn ticket(State(state): State<AppState>, caller: Caller, body: JsonBody) -> Result<Response, ApiError> {

@@ -1,16 +1,16 @@
 //! An account as clients see it, and how its fields are read.
 
 use chrono::{DateTime, Utc};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::hasher::Hasher;
 use super::identity::Role;
-use super::password::Weakness;
+use super::password::{self, Weakness};
 use crate::http::ApiError;
-use crate::input::{Faults, FieldReader};
+use crate::input::{Faults, FieldFault, FieldReader};
 
 /// An account.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -59,7 +59,12 @@ pub(super) fn old_password(reader: &mut FieldReader, name: &str, required: bool)
 /// Takes a password that is to be set, still to be judged; `None` also when a fault was noted.
 pub(super) fn new_password(reader: &mut FieldReader, name: &str, required: bool) -> Option<SecretString> {
     let before = reader.faults.len();
-    old_password(reader, name, required).filter(|_| reader.faults.len() == before)
+    let password = old_password(reader, name, required).filter(|_| reader.faults.len() == before)?;
+    if let Some(weakness) = password::too_short(password.expose_secret()) {
+        weakness.note(&mut reader.faults, name);
+        return None;
+    }
+    Some(password)
 }
 
 /// Judges a password that is to be set, and notes why it is too weak; `own` are the account's e-mail and name.
@@ -83,5 +88,6 @@ pub(super) async fn judge(
 
 /// Names a request whose one fault is its new password `weak_password`.
 pub(super) fn weak_password(error: ApiError) -> ApiError {
-    error.renamed_if_only("weak_password", &Weakness::CODES)
+    let is_such = |fault: &FieldFault| fault.field.ends_with("password") && Weakness::CODES.contains(&fault.code);
+    error.renamed_if_only("weak_password", is_such)
 }

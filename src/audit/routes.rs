@@ -99,7 +99,7 @@ impl FromQuery for List {
 /// Who changed what
 ///
 /// Acts of admins, newest first. Analysts read the same, without addresses, in the view `gis.audit`.
-#[utoipa::path(get, path = "/audit", tag = "audit", security(("bearer" = ["admin"])), params(ListParams), responses(
+#[utoipa::path(get, path = "/audit", operation_id = "list_acts", tag = "audit", security(("bearer" = ["admin"])), params(ListParams), responses(
     (status = 200, description = "One page, newest first.", body = Page<Act>), AccessFailures, ReadFailures,
 ))]
 async fn list(State(state): State<AppState>, _admin: Admin, StrictQuery(query): StrictQuery<List>) -> Result<Json<Page<Act>>, ApiError> {

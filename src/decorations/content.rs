@@ -40,7 +40,7 @@ pub(super) struct ContentBody {
     /// Title.
     #[schema(min_length = 1, max_length = 255, example = "Brandenburg Gate, 1791")]
     name: String,
-    /// Longer text.
+    /// Longer text; of the control characters it may have tabs and line breaks.
     #[schema(min_length = 1, max_length = 4000, example = "As it stood when it was new.")]
     description: Option<String>,
     /// Grouping that clients filter by.
@@ -98,26 +98,27 @@ pub(super) struct ContentBody {
 /// Fields that we answer but decide ourselves: accepted and ignored, so that get, edit, put works.
 pub(super) const READ_ONLY: [&str; 6] = ["version", "h3", "created_by", "created_at", "updated_at", "deleted_at"];
 
-/// What a reading gives: the id if there was one, the content, and the names nobody knows.
+/// What a reading gives.
 pub(super) struct Reading {
     pub(super) id: Option<Uuid>,
-    pub(super) content: Content,
+    /// The content, or all faults of the fields.
+    pub(super) content: Result<Content, Vec<FieldFault>>,
+    /// Whether it says what the `external_id` is to be, be it none.
+    pub(super) names_external_id: bool,
+    /// The names nobody knows.
     pub(super) unknown: Vec<String>,
 }
 
 /// Reads a decoration's fields; asset URLs must lie under `cdn_base_url` when that is set.
-///
-/// # Errors
-/// All faults of the fields.
-pub(super) fn read(fields: Fields, cdn_base_url: Option<&Url>) -> Result<Reading, Vec<FieldFault>> {
+pub(super) fn read(fields: Fields, cdn_base_url: Option<&Url>) -> Reading {
     let mut reader = FieldReader::new(fields);
     let id = reader.uuid("id");
+    let names_external_id = reader.is_given("external_id");
     let content = Content::read(&mut reader, cdn_base_url);
     reader.ignore(&READ_ONLY);
-    match (content, reader.finish()) {
-        (Some(content), (unknown, faults)) if faults.is_empty() => Ok(Reading { id, content, unknown }),
-        (_, (_, faults)) => Err(faults.into_vec()),
-    }
+    let (unknown, faults) = reader.finish();
+    let content = content.filter(|_| faults.is_empty()).ok_or_else(|| faults.into_vec());
+    Reading { id, content, names_external_id, unknown }
 }
 
 impl Content {
@@ -204,9 +205,9 @@ mod tests {
 
     #[test]
     fn what_is_left_out_gets_its_default() {
-        let reading = read(fields(json!({"version": 7, "colour": "red"})), None).expect("reads");
-        assert_eq!(reading.unknown, ["colour"]);
-        let content = reading.content;
+        let reading = read(fields(json!({"version": 7, "colour": "red"})), None);
+        assert_eq!((reading.unknown, reading.names_external_id), (vec!["colour".to_owned()], false));
+        let content = reading.content.expect("reads");
         assert_eq!((content.scale, content.rotation_deg, content.height_offset, content.is_active), ([1.0; 3], [0.0; 3], 0.0, true));
         assert!(content.position.lng_deg() > 0.0, "-180 is kept as 180");
     }
@@ -232,7 +233,7 @@ mod tests {
     #[case(json!({"id": "17"}), "id", "not_a_uuid")]
     #[case(json!({"low_res_url": "http://cdn.example.com/a"}), "low_res_url", "not_https")]
     fn a_bad_field_is_named(#[case] change: Value, #[case] field: &str, #[case] code: &str) {
-        let faults = read(fields(change), None).err().expect("a fault");
+        let faults = read(fields(change), None).content.expect_err("a fault");
         assert_eq!(faults.iter().map(|fault| (fault.field.as_str(), fault.code)).collect::<Vec<_>>(), [(field, code)]);
     }
 

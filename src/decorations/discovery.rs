@@ -115,7 +115,7 @@ impl FromQuery for Nearby {
 /// What is around a point
 ///
 /// Active decorations within `radius` metres of the viewer on the WGS 84 spheroid, nearest first, ties by id.
-#[utoipa::path(get, path = "/decorations/nearby", tag = "discovery", security(()), params(NearbyParams, FilterParams, CursorParam), responses(
+#[utoipa::path(get, path = "/decorations/nearby", operation_id = "find_nearby", tag = "discovery", security(()), params(NearbyParams, FilterParams, CursorParam), responses(
     (status = 200, description = "One page, nearest first.", content(
         (Page<NearbyDecoration> = "application/json"), (FeatureCollection<NearbyDecoration> = "application/geo+json"))),
     ReadFailures, TooMany,
@@ -168,7 +168,7 @@ impl FromQuery for InBounds {
 ///
 /// Active decorations in a box of plain latitude and longitude intervals, its edges included, by id.
 /// `min_lng` greater than `max_lng` crosses the antimeridian.
-#[utoipa::path(get, path = "/decorations/bounds", tag = "discovery", security(()), params(BoundsParams, FilterParams, ListLimitParam, CursorParam), responses(
+#[utoipa::path(get, path = "/decorations/bounds", operation_id = "find_in_bounds", tag = "discovery", security(()), params(BoundsParams, FilterParams, ListLimitParam, CursorParam), responses(
     (status = 200, description = "One page, by id.", content(
         (Page<Decoration> = "application/json"), (FeatureCollection<Decoration> = "application/geo+json"))),
     ReadFailures, TooMany,
@@ -213,7 +213,7 @@ impl FromQuery for Clusters {
 ///
 /// The decorations of a box counted by cell (an ancestor of each one's r9 cell), most first; `lat` and `lng`
 /// are the cell's centre. May be 10 s behind.
-#[utoipa::path(get, path = "/decorations/clusters", tag = "discovery", security(()), params(BoundsParams, ResolutionParam, FilterParams), responses(
+#[utoipa::path(get, path = "/decorations/clusters", operation_id = "count_clusters", tag = "discovery", security(()), params(BoundsParams, ResolutionParam, FilterParams), responses(
     (status = 200, description = "All cells with decorations of the box; `next_cursor` is always null.", content(
         (Page<Cluster> = "application/json"), (FeatureCollection<Cluster> = "application/geo+json"))),
     ReadFailures, TooMany,
@@ -278,7 +278,7 @@ impl FromQuery for InRegion {
 /// Active decorations inside a region or on its border, by id. `region` is, whatever its case, a region's
 /// code, else a country's name, else an unambiguous region's name, else the label of edge servers, whose
 /// service areas are then searched.
-#[utoipa::path(get, path = "/decorations/region", tag = "discovery", security(()), params(RegionParams, FilterParams, ListLimitParam, CursorParam), responses(
+#[utoipa::path(get, path = "/decorations/region", operation_id = "find_in_region", tag = "discovery", security(()), params(RegionParams, FilterParams, ListLimitParam, CursorParam), responses(
     (status = 200, description = "One page, by id.", content(
         (Page<Decoration> = "application/json"), (FeatureCollection<Decoration> = "application/geo+json"))),
     ReadFailures, NotFound, TooMany,

@@ -81,11 +81,11 @@ impl ApiError {
         self
     }
 
-    /// The same error under another code, if it is an input error and all its faults are among those named.
+    /// The same error under another code, if it is an input error and all its faults are such ones.
     #[must_use]
-    pub(crate) fn renamed_if_only(mut self, code: &'static str, fault_codes: &[&str]) -> Self {
+    pub(crate) fn renamed_if_only(mut self, code: &'static str, is_such: impl Fn(&FieldFault) -> bool) -> Self {
         let problem = &mut self.0.problem;
-        if !problem.errors.is_empty() && problem.errors.iter().all(|fault| fault_codes.contains(&fault.code)) {
+        if !problem.errors.is_empty() && problem.errors.iter().all(is_such) {
             problem.code = code;
             problem.kind = kind_of(code);
         }
@@ -150,6 +150,7 @@ impl ApiError {
             StatusCode::METHOD_NOT_ALLOWED => {
                 ("method_not_allowed", "this address does not take that method; the header Allow lists those it takes")
             }
+            StatusCode::REQUEST_TIMEOUT => ("too_slow", "the request came too slowly"),
             StatusCode::PAYLOAD_TOO_LARGE => ("body_too_large", "the body is larger than this route takes"),
             StatusCode::UNSUPPORTED_MEDIA_TYPE => ("unsupported_media_type", "the body's Content-Type is not one this route takes"),
             StatusCode::URI_TOO_LONG => ("uri_too_long", "the address is longer than 16 KiB"),
@@ -227,7 +228,7 @@ pub(crate) enum ReadFailures {
     #[response(status = 422, content_type = "application/problem+json")]
     OutOfDomain(Problem),
     /// The database cannot be reached or is too busy; `Retry-After` says when to come back.
-    #[response(status = 503, content_type = "application/problem+json")]
+    #[response(status = 503, content_type = "application/problem+json", headers(("Retry-After" = u64, description = "Seconds to wait.")))]
     Unavailable(Problem),
 }
 
@@ -245,13 +246,13 @@ pub(crate) enum NotFound {
 #[expect(dead_code, reason = "documents responses")]
 pub(crate) enum AccessFailures {
     /// No token, or none that is good: `WWW-Authenticate` says what is asked for.
-    #[response(status = 401, content_type = "application/problem+json")]
+    #[response(status = 401, content_type = "application/problem+json", headers(("WWW-Authenticate" = String, description = "What is asked for.")))]
     Unauthorized(Problem),
     /// The role is not enough.
     #[response(status = 403, content_type = "application/problem+json")]
     Forbidden(Problem),
     /// Too many requests; `Retry-After` says when to come back.
-    #[response(status = 429, content_type = "application/problem+json")]
+    #[response(status = 429, content_type = "application/problem+json", headers(("Retry-After" = u64, description = "Seconds to wait.")))]
     TooMany(Problem),
 }
 
@@ -272,6 +273,6 @@ pub(crate) enum BodyFailures {
 #[expect(dead_code, reason = "documents responses")]
 pub(crate) enum TooMany {
     /// Too many requests; `Retry-After` says when to come back.
-    #[response(status = 429, content_type = "application/problem+json")]
+    #[response(status = 429, content_type = "application/problem+json", headers(("Retry-After" = u64, description = "Seconds to wait.")))]
     TooMany(Problem),
 }

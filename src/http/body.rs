@@ -1,7 +1,8 @@
 //! JSON bodies, read strictly: every fault is named at once, and unknown or repeated names are faults.
 
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 
@@ -10,19 +11,25 @@ use super::query::QueryReader;
 use super::{ApiError, FromQuery, Nothing};
 use crate::input::{Faults, FieldReader, Fields, StrictObject};
 
-/// Extractor: the fields of a JSON object, of a route whose query takes nothing.
-pub(crate) struct JsonBody {
+/// Largest body of a route that says nothing else.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+/// How long a body may take: less than a request, so that its sender is told what was too slow.
+const BODY_TIMEOUT: Duration = Duration::from_secs(9);
+
+/// Extractor: the fields of a JSON object of at most `MAX` bytes, of a route whose query takes nothing.
+pub(crate) struct JsonBody<const MAX: usize = MAX_BODY_BYTES> {
     fields: Fields,
     faults: Faults,
     /// The body as it came.
     pub(crate) bytes: Bytes,
 }
 
-impl<S: Send + Sync> FromRequest<S> for JsonBody {
+impl<S: Sync, const MAX: usize> FromRequest<S> for JsonBody<MAX> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        if !is_json(request.headers()) {
+    async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
+        let headers = request.headers();
+        if !is_json(headers) || is_encoded(headers) {
             return Err(ApiError::of_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
         }
         let mut query = QueryReader::new(request.uri().query().unwrap_or_default());
@@ -32,7 +39,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
         if let Some(place) = &place {
             place.give_up();
         }
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| unread(&rejection))?;
+        let bytes = read_bytes(request.into_body(), MAX).await?;
         if let Some(place) = &place {
             place.take_again()?;
         }
@@ -46,7 +53,36 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
     }
 }
 
-impl JsonBody {
+async fn read_bytes(body: Body, max_bytes: usize) -> Result<Bytes, ApiError> {
+    let too_large = || ApiError::of_status(StatusCode::PAYLOAD_TOO_LARGE);
+    // One that says so itself is not waited for.
+    if body.size_hint().lower() > max_bytes as u64 {
+        return Err(too_large());
+    }
+    match tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, max_bytes)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) if is_length_limit(&error) => Err(too_large()),
+        Ok(Err(_broken)) => {
+            let mut faults = Faults::default();
+            faults.unreadable("body", "broken_off", "ended before it was whole");
+            Err(faults.into())
+        }
+        Err(_elapsed) => Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", "the body took longer than 9 s")),
+    }
+}
+
+fn is_length_limit(error: &axum::Error) -> bool {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = cause {
+        if error.is::<http_body_util::LengthLimitError>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+impl<const MAX: usize> JsonBody<MAX> {
     /// Reads the body's fields.
     ///
     /// # Errors
@@ -69,18 +105,14 @@ impl JsonBody {
     }
 }
 
-fn unread(rejection: &BytesRejection) -> ApiError {
-    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        return ApiError::of_status(StatusCode::PAYLOAD_TOO_LARGE);
-    }
-    let mut faults = Faults::default();
-    faults.unreadable("body", "broken_off", "ended before it was whole");
-    faults.into()
-}
-
 /// `application/json`, or another type that is JSON by its suffix.
 fn is_json(headers: &HeaderMap) -> bool {
     media_type(headers).is_some_and(|kind| kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json")))
+}
+
+/// Whether a body is compressed, which no route takes.
+pub(crate) fn is_encoded(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity")
 }
 
 /// The media type of the body, without its parameters.

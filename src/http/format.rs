@@ -55,6 +55,7 @@ pub(crate) struct Page<T> {
     /// The items, in the order the route promises.
     pub(crate) items: Vec<T>,
     /// What `cursor` is for the next page; null on the last one.
+    #[schema(required)]
     pub(crate) next_cursor: Option<String>,
 }
 
@@ -68,6 +69,7 @@ pub(crate) struct FeatureCollection<T> {
     /// One feature an item.
     features: Vec<Feature<T>>,
     /// What `cursor` is for the next page; null on the last one.
+    #[schema(required)]
     next_cursor: Option<String>,
 }
 

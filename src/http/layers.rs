@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -23,8 +23,6 @@ use crate::state::AppState;
 
 /// Largest target and largest header section of a request.
 const MAX_HEAD_PART_BYTES: usize = 16 * 1024;
-/// Largest body of a route that sets no limit of its own.
-const MAX_BODY_BYTES: usize = 64 * 1024;
 /// Imports are streamed, take as long as they take, and watch over idleness themselves.
 const IMPORT_PATH: &str = "/api/v1/decorations/import";
 /// Time for a whole request.
@@ -47,7 +45,6 @@ pub fn router(state: AppState) -> Router {
         .merge(pages)
         // Only the routes inside know which of them matched.
         .route_layer(middleware::from_fn(context::note_route))
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
         .layer(middleware::from_fn(limit_time))
         .layer(middleware::from_fn(limit_head))

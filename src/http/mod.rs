@@ -31,7 +31,7 @@ pub use tls::{Tls, TlsError};
 
 pub(crate) use access::{Admin, Caller, ClientAddress};
 pub(crate) use api_error::{AccessFailures, BodyFailures, NotFound, ReadFailures, TooMany};
-pub(crate) use body::{JsonBody, media_type};
+pub(crate) use body::{JsonBody, is_encoded, media_type};
 pub(crate) use conditional::{IfMatch, IfNoneMatch, Tags, etag, precondition_required, version_mismatch};
 pub(crate) use cursor::TimePosition;
 pub(crate) use format::{FeatureCollection, Format, Page, Placed, answer, geo_json, json};

@@ -45,6 +45,11 @@ impl FieldReader {
         self.fields.0.retain(|(name, _)| !names.contains(&name.as_str()));
     }
 
+    /// Whether a field was given and not taken yet, be it null.
+    pub(crate) fn is_given(&self, name: &str) -> bool {
+        self.fields.0.iter().any(|(known, _)| known == name)
+    }
+
     /// A field's value; JSON null and an empty cell are none.
     pub(crate) fn take(&mut self, name: &str) -> Option<Raw> {
         let at = self.fields.0.iter().position(|(known, _)| known == name)?;

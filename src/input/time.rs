@@ -15,6 +15,10 @@ pub(crate) fn read_time(text: &str) -> Result<DateTime<Utc>, FaultKind> {
         // A time all the same, only not one moment: it lacks its zone, or has more than four digits of a year.
         Err(_) if NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").is_ok() => Err(FaultKind::OutOfDomain),
         Err(_) if DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f%#z").is_ok() => Err(FaultKind::OutOfDomain),
+        Err(_) if text.bytes().take_while(u8::is_ascii_digit).count() > 4 => match read_time(&format!("+{text}")) {
+            Err(FaultKind::OutOfDomain) => Err(FaultKind::OutOfDomain),
+            _ => Err(FaultKind::Unreadable),
+        },
         Err(_) => Err(FaultKind::Unreadable),
     }
 }
@@ -29,6 +33,7 @@ mod tests {
     #[case("2026-11-24T13:00:00.5+01:00", Ok(1_795_521_600))]
     #[case("2026-11-24T12:00:00", Err(FaultKind::OutOfDomain))]
     #[case("+10000-01-01T00:00:00Z", Err(FaultKind::OutOfDomain))]
+    #[case("10000-01-01T00:00:00Z", Err(FaultKind::OutOfDomain))]
     #[case("2026-11-24", Err(FaultKind::Unreadable))]
     #[case("2026-02-30T12:00:00Z", Err(FaultKind::Unreadable))]
     #[case("now", Err(FaultKind::Unreadable))]

@@ -1,6 +1,6 @@
 //! Regions that admins draw, replace and delete.
 
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde_json::json;
@@ -22,7 +22,7 @@ use crate::state::AppState;
 const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(put, delete)).layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+    OpenApiRouter::new().routes(routes!(put, delete))
 }
 
 fn refused(field: &str, code: &'static str, detail: impl Into<String>) -> ApiError {
@@ -46,7 +46,7 @@ impl From<PutError> for ApiError {
 ///
 /// A `Polygon` or `MultiPolygon`; one that crosses itself, or is otherwise not a clean area, is refused with the
 /// reason. The code's case does not matter: `de` replaces `DE`. Members `id` and `properties.code` are ignored.
-#[utoipa::path(put, path = "/regions/{code}", tag = "regions", security(("bearer" = ["admin"])),
+#[utoipa::path(put, path = "/regions/{code}", operation_id = "put_region", tag = "regions", security(("bearer" = ["admin"])),
     request_body(content((FeatureBody = "application/geo+json"), (FeatureBody = "application/json"))),
     params(("code" = String, Path, description = "The region's code: up to 20 letters, digits, `-`, `_` and `.`.", example = "campus")),
     responses(
@@ -55,7 +55,12 @@ impl From<PutError> for ApiError {
         AccessFailures, ReadFailures, BodyFailures,
     )
 )]
-async fn put(State(state): State<AppState>, Admin(caller): Admin, path: PathText, body: JsonBody) -> Result<Response, ApiError> {
+async fn put(
+    State(state): State<AppState>,
+    Admin(caller): Admin,
+    path: PathText,
+    body: JsonBody<MAX_BODY_BYTES>,
+) -> Result<Response, ApiError> {
     let drawn = body.read(feature::read)?;
     let bad_code = || refused("code", "bad_code", "is to be up to 20 letters, digits, '-', '_' and '.', such as campus-2");
     let code = path.read().filter(|code| is_code(code)).ok_or_else(bad_code)?;
@@ -87,7 +92,7 @@ async fn put(State(state): State<AppState>, Admin(caller): Admin, path: PathText
 /// Delete a region
 ///
 /// Regions that were part of it stay, and are part of none.
-#[utoipa::path(delete, path = "/regions/{code}", tag = "regions", security(("bearer" = ["admin"])),
+#[utoipa::path(delete, path = "/regions/{code}", operation_id = "delete_region", tag = "regions", security(("bearer" = ["admin"])),
     params(("code" = String, Path, description = "The region's code; case does not matter.", example = "campus")),
     responses((status = 204, description = "It is gone."), AccessFailures, ReadFailures, NotFound)
 )]

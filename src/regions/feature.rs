@@ -44,7 +44,7 @@ struct GeometryBody {
     #[schema(example = "Polygon")]
     r#type: String,
     /// Rings of longitudes and latitudes, as RFC 7946 has them.
-    #[schema(value_type = Vec<Object>, example = json!([[[13.3, 52.4], [13.5, 52.4], [13.5, 52.6], [13.3, 52.4]]]))]
+    #[schema(value_type = Vec<Value>, example = json!([[[13.3, 52.4], [13.5, 52.4], [13.5, 52.6], [13.3, 52.4]]]))]
     coordinates: Value,
 }
 

@@ -59,6 +59,7 @@ struct RegionCollection {
     /// One feature a region.
     features: Vec<RegionFeature>,
     /// What `cursor` is for the next page; null on the last one.
+    #[schema(required)]
     next_cursor: Option<String>,
 }
 
@@ -106,7 +107,7 @@ impl FromQuery for List {
 /// All regions
 ///
 /// Regions with their borders, by code: each item is a GeoJSON feature.
-#[utoipa::path(get, path = "/regions", tag = "regions", security(()), params(ListParams), responses(
+#[utoipa::path(get, path = "/regions", operation_id = "list_regions", tag = "regions", security(()), params(ListParams), responses(
     (status = 200, description = "One page, by code.", content(
         (Page<RegionFeature> = "application/json"), (RegionCollection = "application/geo+json"))),
     ReadFailures, TooMany,
@@ -131,7 +132,7 @@ async fn list(State(state): State<AppState>, format: Format, StrictQuery(query):
 /// One region
 ///
 /// A region with its border as a GeoJSON feature.
-#[utoipa::path(get, path = "/regions/{code}", tag = "regions", security(()),
+#[utoipa::path(get, path = "/regions/{code}", operation_id = "read_region", tag = "regions", security(()),
     params(("code" = String, Path, description = "The region's code; case does not matter.", example = "DE")),
     responses(
         (status = 200, description = "The region.", body = RegionFeature, content_type = "application/geo+json"),

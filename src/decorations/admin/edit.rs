@@ -88,10 +88,12 @@ async fn draw(connection: &mut PgConnection, content: &Content) -> Result<(), sq
 ///
 /// With an `Idempotency-Key`, the same request within 24 hours is not done again and gets the first answer, marked
 /// `Idempotency-Replayed: true`.
-#[utoipa::path(post, path = "/decorations", tag = "decorations", security(("bearer" = ["admin"])), request_body = ContentBody,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Any text of 1 to 255 characters, new for each new request.")),
+#[utoipa::path(post, path = "/decorations", operation_id = "create_decoration", tag = "decorations", security(("bearer" = ["admin"])), request_body = ContentBody,
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, description = "Any text of 1 to 255 characters, new for each new request.")),
     responses(
-        (status = 201, description = "The decoration; `Location` is its address, `ETag` its version.", body = AdminDecoration),
+        (status = 201, description = "The decoration.", body = AdminDecoration, headers(
+            ("ETag" = String, description = "The version, in quotes."), ("Location" = String, description = "Its address."),
+            ("Idempotency-Replayed" = Option<String>, description = "`true` when it was done before."))),
         (status = 409, description = "Another decoration has this `external_id` (`external_id_taken`).", body = Problem, content_type = "application/problem+json"),
         AccessFailures, ReadFailures, BodyFailures,
     )
@@ -149,14 +151,14 @@ fn created_answer(status: StatusCode, body: String, replayed: bool) -> Response 
 /// One decoration
 ///
 /// As admins see it, with its version as `ETag`. A deleted one is not found.
-#[utoipa::path(get, path = "/decorations/{id}", tag = "decorations", security(("bearer" = ["admin"])),
+#[utoipa::path(get, path = "/decorations/{id}", operation_id = "read_decoration", tag = "decorations", security(("bearer" = ["admin"])),
     params(
         ("id" = Uuid, Path, description = "The decoration.", example = "01890000-0000-7000-8000-000000000000"),
         ("If-None-Match" = Option<String>, Header, description = "The `ETag` that the client has."),
     ),
     responses(
-        (status = 200, description = "The decoration.", body = AdminDecoration),
-        (status = 304, description = "The client has this version."),
+        (status = 200, description = "The decoration.", body = AdminDecoration, headers(("ETag" = String, description = "The version, in quotes."))),
+        (status = 304, description = "The client has this version.", headers(("ETag" = String, description = "The version, in quotes."))),
         AccessFailures, ReadFailures, NotFound,
     )
 )]
@@ -191,13 +193,13 @@ async fn lock(connection: &mut PgConnection, id: Uuid, condition: Option<&Tags>)
 ///
 /// The whole of it: what is left out gets its default. Members that the service decides itself (`id`, `version`,
 /// `h3`, `created_by`, `created_at`, `updated_at`, `deleted_at`) are accepted and ignored.
-#[utoipa::path(put, path = "/decorations/{id}", tag = "decorations", security(("bearer" = ["admin"])), request_body = ContentBody,
+#[utoipa::path(put, path = "/decorations/{id}", operation_id = "replace_decoration", tag = "decorations", security(("bearer" = ["admin"])), request_body = ContentBody,
     params(
         ("id" = Uuid, Path, description = "The decoration.", example = "01890000-0000-7000-8000-000000000000"),
         ("If-Match" = String, Header, description = "The `ETag` of the version to be replaced, or `*` for whatever is there.", example = "*"),
     ),
     responses(
-        (status = 200, description = "The decoration as it is now, one version higher.", body = AdminDecoration),
+        (status = 200, description = "The decoration as it is now, one version higher.", body = AdminDecoration, headers(("ETag" = String, description = "The version, in quotes."))),
         (status = 409, description = "Another decoration has this `external_id` (`external_id_taken`).", body = Problem, content_type = "application/problem+json"),
         (status = 412, description = "It was changed meanwhile (`version_mismatch`); `current` is what is there now.", body = Problem, content_type = "application/problem+json"),
         (status = 428, description = "`If-Match` is missing (`precondition_required`).", body = Problem, content_type = "application/problem+json"),
@@ -239,7 +241,7 @@ async fn replace(
 /// Delete a decoration
 ///
 /// Edges are told to remove it. It is gone from every read but `GET /decorations?deleted=true`, and can be restored.
-#[utoipa::path(delete, path = "/decorations/{id}", tag = "decorations", security(("bearer" = ["admin"])),
+#[utoipa::path(delete, path = "/decorations/{id}", operation_id = "delete_decoration", tag = "decorations", security(("bearer" = ["admin"])),
     params(
         ("id" = Uuid, Path, description = "The decoration.", example = "01890000-0000-7000-8000-000000000000"),
         ("If-Match" = Option<String>, Header, description = "The `ETag` of the version to be deleted; without it, whatever is there."),
@@ -278,10 +280,10 @@ async fn delete(
 /// Restore a deleted decoration
 ///
 /// As it was, one version higher.
-#[utoipa::path(post, path = "/decorations/{id}/restore", tag = "decorations", security(("bearer" = ["admin"])),
+#[utoipa::path(post, path = "/decorations/{id}/restore", operation_id = "restore_decoration", tag = "decorations", security(("bearer" = ["admin"])),
     params(("id" = Uuid, Path, description = "The decoration.", example = "01890000-0000-7000-8000-000000000000")),
     responses(
-        (status = 200, description = "The decoration as it is now.", body = AdminDecoration),
+        (status = 200, description = "The decoration as it is now.", body = AdminDecoration, headers(("ETag" = String, description = "The version, in quotes."))),
         (status = 409, description = "It is not deleted (`not_deleted`).", body = Problem, content_type = "application/problem+json"),
         AccessFailures, ReadFailures, NotFound,
     )
@@ -323,7 +325,7 @@ struct Resent {
 /// Send a decoration to edges anew
 ///
 /// To all that should hold it, and to those that have not acknowledged its removal yet.
-#[utoipa::path(post, path = "/decorations/{id}/sync", tag = "decorations", security(("bearer" = ["admin"])),
+#[utoipa::path(post, path = "/decorations/{id}/sync", operation_id = "resend_decoration", tag = "decorations", security(("bearer" = ["admin"])),
     params(("id" = Uuid, Path, description = "The decoration.", example = "01890000-0000-7000-8000-000000000000")),
     responses((status = 202, description = "It is on its way.", body = Resent), AccessFailures, ReadFailures, NotFound)
 )]

@@ -57,7 +57,7 @@ impl FromQuery for List {
 /// All decorations
 ///
 /// As admins see them, newest first.
-#[utoipa::path(get, path = "/decorations", tag = "decorations", security(("bearer" = ["admin"])), params(FilterParams, ListParams, CursorParam), responses(
+#[utoipa::path(get, path = "/decorations", operation_id = "list_decorations", tag = "decorations", security(("bearer" = ["admin"])), params(FilterParams, ListParams, CursorParam), responses(
     (status = 200, description = "One page, newest first.", body = Page<AdminDecoration>), AccessFailures, ReadFailures,
 ))]
 async fn list(

@@ -20,7 +20,9 @@ use utoipa_axum::routes;
 use crate::audit::Actor;
 use crate::decorations::export::{self, ExportError};
 use crate::decorations::import::{self, Format, ImportError, Options, Report};
-use crate::http::{AccessFailures, Admin, ApiError, BodyFailures, FromQuery, QueryReader, ReadFailures, StrictQuery, media_type};
+use crate::http::{
+    AccessFailures, Admin, ApiError, BodyFailures, FromQuery, QueryReader, ReadFailures, StrictQuery, is_encoded, media_type,
+};
 use crate::state::AppState;
 
 /// Time without a byte after which an import is taken for broken off.
@@ -51,7 +53,7 @@ impl<S: Sync> FromRequestParts<S> for BodyFormat {
 }
 
 fn of_headers(headers: &HeaderMap) -> Option<Format> {
-    if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+    if is_encoded(headers) {
         return None;
     }
     match media_type(headers)?.as_str() {
@@ -85,10 +87,10 @@ impl FromQuery for Wishes {
 ///
 /// NDJSON, a GeoJSON `FeatureCollection` of points, or CSV with a header; columns have the names of the JSON fields.
 /// A row matches by `id`, else by `external_id`, else it is new; the same content is `unchanged` and raises no
-/// version. Committed every 1,000 rows; a bad row is left out and named, the rest goes on. There is no total limit;
+/// version. One that matches a deleted decoration brings it back. Committed every 1,000 rows; a bad row is left out and named, the rest goes on. There is no total limit;
 /// 30 s without a byte end it, and what was committed until then stays. When the database fails in the middle, the
 /// problem's member `report` says what was done.
-#[utoipa::path(post, path = "/decorations/import", tag = "decorations", security(("bearer" = ["admin"])), params(ImportParams),
+#[utoipa::path(post, path = "/decorations/import", operation_id = "import_decorations", tag = "decorations", security(("bearer" = ["admin"])), params(ImportParams),
     request_body(description = "The rows.", content((String = "application/x-ndjson"), (Object = "application/geo+json"), (String = "text/csv"))),
     responses(
         (status = 200, description = "What was done, and every row that was left out.", body = Report),
@@ -167,7 +169,7 @@ impl FromQuery for Format {
 /// Export decorations
 ///
 /// All that are not deleted, by id, streamed. Importing the answer into an empty system gives the same decorations.
-#[utoipa::path(get, path = "/decorations/export", tag = "decorations", security(("bearer" = ["admin"])), params(ExportParams), responses(
+#[utoipa::path(get, path = "/decorations/export", operation_id = "export_decorations", tag = "decorations", security(("bearer" = ["admin"])), params(ExportParams), responses(
     (status = 200, description = "The rows.", content((String = "application/x-ndjson"), (Object = "application/geo+json"), (String = "text/csv"))),
     AccessFailures, ReadFailures,
 ))]

@@ -129,6 +129,8 @@ pub(super) struct Row {
     number: u64,
     id: Option<Uuid>,
     content: Content,
+    /// Whether it says what the `external_id` is to be, be it none.
+    names_external_id: bool,
 }
 
 #[derive(Default)]
@@ -173,7 +175,7 @@ pub async fn import_contents(
 ) -> Result<Report, ImportError> {
     let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
     let reader = tokio::task::spawn_blocking(move || {
-        let mut rows = contents.zip(1..).map(|(content, number)| Row { number, id: None, content }).peekable();
+        let mut rows = contents.zip(1..).map(|(content, number)| Row { number, id: None, content, names_external_id: true }).peekable();
         while rows.peek().is_some() {
             let batch = Batch { rows: rows.by_ref().take(BATCH_ROWS).collect(), ..Batch::default() };
             if sender.blocking_send(batch).is_err() {
@@ -189,12 +191,15 @@ pub async fn import_contents(
 fn read_all(input: impl BufRead, format: Format, cdn_base_url: Option<&Url>, sender: &mpsc::Sender<Batch>) {
     let mut batch = Batch::default();
     let ended = records::read(input, format, |number, fields, bytes| {
-        match fields.and_then(|fields: Fields| content::read(fields, cdn_base_url).map_err(|faults| row_errors(number, faults))) {
-            Ok(content::Reading { id, content, unknown }) => {
-                batch.rows.push(Row { number, id, content });
-                let room = MAX_UNKNOWN.saturating_sub(batch.unknown.len());
-                batch.unknown.extend(unknown.into_iter().take(room));
-            }
+        let read = fields.and_then(|fields: Fields| {
+            let content::Reading { id, content, names_external_id, unknown } = content::read(fields, cdn_base_url);
+            let room = MAX_UNKNOWN.saturating_sub(batch.unknown.len());
+            batch.unknown.extend(unknown.into_iter().take(room));
+            let content = content.map_err(|faults| row_errors(number, faults))?;
+            Ok(Row { number, id, content, names_external_id })
+        });
+        match read {
+            Ok(row) => batch.rows.push(row),
             Err(errors) => {
                 batch.rejected += 1;
                 batch.errors.extend(errors);
@@ -245,6 +250,9 @@ async fn write_all(
     report.errors.sort_by_key(|error| error.row);
     if not_named > 0 {
         report.warnings.push(format!("{not_named} further errors are not listed"));
+    }
+    if rows == 0 && report.errors.is_empty() {
+        report.warnings.push("the input has no rows".to_owned());
     }
     if !unknown.is_empty() {
         let names: Vec<String> = unknown.into_iter().take(MAX_UNKNOWN).collect();

@@ -150,7 +150,10 @@ fn csv(input: impl BufRead, mut on_row: impl FnMut(u64, Fielded, u64) -> bool) -
     Ok(())
 }
 
-fn geo_json(input: impl BufRead, mut on_row: impl FnMut(u64, Fielded, u64) -> bool) -> Result<(), Broken> {
+fn geo_json(mut input: impl BufRead, mut on_row: impl FnMut(u64, Fielded, u64) -> bool) -> Result<(), Broken> {
+    if input.fill_buf()?.starts_with("\u{feff}".as_bytes()) {
+        input.consume(3);
+    }
     let meter = Meter::default();
     let mut number = 0;
     let mut deserializer = serde_json::Deserializer::from_reader(Metered { input, meter: &meter });
@@ -165,7 +168,7 @@ fn geo_json(input: impl BufRead, mut on_row: impl FnMut(u64, Fielded, u64) -> bo
 }
 
 /// The fields of a feature: its properties, and its place from the geometry. A feature's own `id` is the
-/// decoration's when it is a UUID, else its `external_id`, unless the properties say otherwise.
+/// decoration's when it is a UUID, else its `external_id`; the properties may say the same, and nothing else.
 fn point_fields(feature: Value) -> Result<Fields, &'static str> {
     let Value::Object(mut feature) = feature else { return Err("the feature is not an object") };
     if feature.get("type").and_then(Value::as_str) != Some("Feature") {
@@ -173,7 +176,8 @@ fn point_fields(feature: Value) -> Result<Fields, &'static str> {
     }
     let geometry = feature.get_mut("geometry").map(Value::take).unwrap_or_default();
     let coordinates = geometry.get("coordinates").and_then(Value::as_array);
-    let (Some("Point"), Some([lng, lat, ..])) = (geometry.get("type").and_then(Value::as_str), coordinates.map(Vec::as_slice)) else {
+    let (Some("Point"), Some([lng, lat, height @ ..])) = (geometry.get("type").and_then(Value::as_str), coordinates.map(Vec::as_slice))
+    else {
         return Err("the geometry is not a Point with two coordinates");
     };
     let mut fields: Vec<(String, Raw)> = match feature.remove("properties") {
@@ -192,10 +196,15 @@ fn point_fields(feature: Value) -> Result<Fields, &'static str> {
     };
     if let Some(id) = own_id {
         let name = if uuid::Uuid::try_parse(&id).is_ok() { "id" } else { "external_id" };
-        if fields.iter().all(|(known, _)| known != name) {
-            fields.push((name.to_owned(), Raw::Json(Value::String(id))));
+        match fields.iter_mut().find(|(known, _)| known == name) {
+            None => fields.push((name.to_owned(), Raw::Json(Value::String(id)))),
+            Some((_, Raw::Json(value))) if value.is_null() => *value = Value::String(id),
+            Some((_, Raw::Json(Value::String(same)))) if *same == id => {}
+            Some(_) => return Err("the feature's id and the id among its properties differ"),
         }
     }
+    // Height is height_offset; what stands here is above the ellipsoid, and is named as what nobody knows.
+    fields.extend(height.iter().map(|height| ("geometry.coordinates[2]".to_owned(), Raw::Json(height.clone()))));
     fields.push(("lat".to_owned(), Raw::Json(lat.clone())));
     fields.push(("lng".to_owned(), Raw::Json(lng.clone())));
     Ok(Fields(fields))

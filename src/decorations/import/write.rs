@@ -171,7 +171,7 @@ async fn write_distinct(
         }
         match with_id.or(with_external_id).map(|at| &present[at]) {
             None => new.push((row.id.unwrap_or_else(Uuid::now_v7), &row.content)),
-            Some(present) => match keep_external_id(&row.content, present) {
+            Some(present) => match keep_external_id(row, present) {
                 content if present.deleted || *content != present.content => changed.push((present.id, content)),
                 _ => written.unchanged += 1,
             },
@@ -187,10 +187,10 @@ async fn write_distinct(
     Ok(count)
 }
 
-/// A row matched by id may leave out the `external_id`: that is not a change.
-fn keep_external_id<'a>(content: &'a Content, present: &Present) -> Cow<'a, Content> {
+/// A row matched by id may leave out the `external_id`, column and all: that is not a change.
+fn keep_external_id<'a>(row: &'a Row, present: &Present) -> Cow<'a, Content> {
     match &present.content.external_id {
-        Some(known) if content.external_id.is_none() => Cow::Owned(Content { external_id: Some(known.clone()), ..content.clone() }),
-        _ => Cow::Borrowed(content),
+        Some(known) if !row.names_external_id => Cow::Owned(Content { external_id: Some(known.clone()), ..row.content.clone() }),
+        _ => Cow::Borrowed(&row.content),
     }
 }

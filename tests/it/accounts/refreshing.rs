@@ -21,6 +21,7 @@ async fn a_fresh_token_takes_the_place_of_the_old_one() {
     let ada = t.user().await;
     let second = refresh(&t, &ada.refresh_token).await.ok();
     assert_ne!(token_of(&second), ada.refresh_token);
+    assert_eq!(second.header("cache-control"), Some("no-store"));
     let access_token = second.json()["access_token"].as_str().expect("a token").to_owned();
     let fresh = Account { access_token, ..ada.clone() };
     fresh.get(&t, "/api/v1/auth/profile").await.ok();

@@ -76,6 +76,14 @@ async fn a_password_that_is_easy_to_guess_is_refused_with_the_rule() {
         assert!(!answer.text().contains(password), "{}", answer.text());
     }
     assert_eq!(t.state.accounts.hashes_done(), 0, "a bad password costs no hash");
+    // Other faults are named with it, and another text that is too long is no weak password.
+    let many = json!({"email": "grace", "password": "tiny pw", "full_name": ""});
+    assert_eq!(t.post("/api/v1/auth/register", many).await.faulty_fields(422), ["email", "full_name", "password"]);
+    let long_name = json!({"email": "grace@example.org", "password": PASSWORD, "full_name": "x".repeat(256)});
+    assert_eq!(t.post("/api/v1/auth/register", long_name).await.faulty_fields(422), ["full_name"]);
+    let ada = t.user().await;
+    let answer = ada.send(&t, Method::PUT, "/api/v1/auth/profile", json!({"full_name": "", "email": "x", "new_password": "short"})).await;
+    assert_eq!(answer.faulty_fields(422), ["current_password", "email", "full_name", "new_password"]);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use super::api::{filled_in, served};
-use crate::support::{Answer, TestServer};
+use crate::support::{Answer, RawConnection, TestServer};
 
 /// A route that takes a JSON body.
 struct BodyRoute {
@@ -303,6 +303,9 @@ async fn another_kind_of_body_and_one_too_large_are_refused() {
             let request = t.request(route.method.clone(), &route.path).header("content-type", kind).body(example.clone());
             Answer::of(request).await.problem(415, "unsupported_media_type");
         }
+        let encoded =
+            t.request(route.method.clone(), &route.path).header("content-type", &route.content_type).header("content-encoding", "gzip");
+        Answer::of(encoded.body(example.clone())).await.problem(415, "unsupported_media_type");
         let bare = t.request(route.method.clone(), &route.path).body(example.clone());
         Answer::of(bare).await.problem(415, "unsupported_media_type");
         let large = if route.path.contains("/regions/") { 2 * 1024 * 1024 + 1 } else { 64 * 1024 + 1 };
@@ -311,4 +314,20 @@ async fn another_kind_of_body_and_one_too_large_are_refused() {
         let answer = Answer::of(asked.header("content-type", &route.content_type).body(example)).await;
         assert!(names(&answer, 400, "x"), "{}", answer.text());
     }
+}
+
+#[tokio::test]
+async fn a_body_that_says_it_is_too_large_is_refused_at_once_and_a_slow_one_in_time() {
+    let t = TestServer::start().await;
+    let send = async |length: usize, sent: &str| {
+        let mut connection = RawConnection::open(t.address).await;
+        let head =
+            "POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nExpect: 100-continue";
+        connection.send(&format!("{head}\r\nContent-Length: {length}\r\n\r\n{sent}")).await;
+        connection.read_to_end().await
+    };
+    let answer = send(9_999_999, "").await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "no byte of it is asked for: {answer}");
+    let answer = send(100, "{").await;
+    assert!(answer.contains("HTTP/1.1 408") && answer.contains("body_too_slow"), "{answer}");
 }

@@ -308,6 +308,61 @@ async fn rows_that_mean_one_decoration_by_two_names_are_applied_in_their_order()
     assert_eq!((&now["name"], &now["version"], &now["external_id"]), (&json!("c"), &json!(3), &json!("m-1")));
 }
 
+#[tokio::test]
+async fn a_features_identity_and_place_are_taken_as_they_are_or_refused() {
+    let t = TestServer::start().await;
+    let admin = t.admin().await;
+    let feature = |id: Value, more: Value, coordinates: Value| {
+        let mut properties = json!({"name": "f", "category": "art", "radius_meters": 5, "asset_type": "image"});
+        for (name, value) in more.as_object().expect("an object") {
+            properties[name] = value.clone();
+        }
+        json!({"type": "Feature", "id": id, "geometry": {"type": "Point", "coordinates": coordinates}, "properties": properties})
+    };
+    let (a, b) = ("01890000-0000-7000-8000-00000000000a", "01890000-0000-7000-8000-00000000000b");
+    let features = json!([
+        feature(json!("zz"), json!({}), json!([1, 2])),
+        feature(json!(17), json!({"external_id": null}), json!([1, 2])),
+        feature(json!(a), json!({"id": a}), json!([1, 2])),
+        feature(json!(b), json!({"id": a}), json!([1, 2])),
+        feature(json!("x"), json!({"external_id": "y"}), json!([1, 2])),
+        feature(json!("up"), json!({}), json!([1, 2, 3])),
+    ]);
+    // As some editors write it, with a mark of byte order before it.
+    let collection = format!("\u{feff}{}", json!({"type": "FeatureCollection", "features": features}));
+    let report = import(&t, &admin, "", "application/geo+json", collection.clone()).await.ok().json();
+    let rejected: Vec<u64> =
+        report["errors"].as_array().expect("errors").iter().map(|error| error["row"].as_u64().expect("a row")).collect();
+    assert_eq!((&report["created"], rejected), (&json!(4), vec![4, 5]), "{report}");
+    assert_eq!(report["warnings"], json!(["unknown columns were ignored: geometry.coordinates[2]"]));
+    let again = import(&t, &admin, "", "application/geo+json", collection).await.ok().json();
+    assert_eq!((&again["created"], &again["unchanged"]), (&json!(0), &json!(4)), "each is known again: {again}");
+}
+
+#[tokio::test]
+async fn an_external_id_is_kept_when_it_is_left_out_and_goes_when_it_is_null() {
+    let t = TestServer::start().await;
+    let admin = t.admin().await;
+    let made = admin.send(&t, Method::POST, "/api/v1/decorations", content_with("a", json!({"external_id": "m-1"}))).await.json();
+    let now = async || admin.get(&t, &super::path_of(&made)).await.ok().json()["external_id"].clone();
+    let left_out = content_with("a", json!({"id": made["id"]}));
+    let report = import(&t, &admin, "", "application/x-ndjson", left_out.to_string()).await.ok().json();
+    assert_eq!((&report["unchanged"], now().await), (&json!(1), json!("m-1")));
+    let null = content_with("a", json!({"id": made["id"], "external_id": null}));
+    let report = import(&t, &admin, "", "application/x-ndjson", null.to_string()).await.ok().json();
+    assert_eq!((&report["updated"], now().await), (&json!(1), Value::Null));
+}
+
+#[tokio::test]
+async fn a_mistyped_header_is_named_even_when_no_row_is_good() {
+    let t = TestServer::start().await;
+    let admin = t.admin().await;
+    let report = import(&t, &admin, "", "text/csv", "name,category,lat,lng,radius_meters,asset_typ\na,b,1,2,3,image\n").await.ok().json();
+    assert_eq!((&report["rejected"], &report["warnings"]), (&json!(1), &json!(["unknown columns were ignored: asset_typ"])), "{report}");
+    let report = import(&t, &admin, "", "text/csv", "{\"name\":1}").await.ok().json();
+    assert_eq!(report["warnings"], json!(["the input has no rows"]), "{report}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn imports_of_the_same_rows_at_once_make_each_once() {
     let t = TestServer::start().await;

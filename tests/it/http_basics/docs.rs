@@ -34,3 +34,16 @@ async fn the_docs_load_from_here_alone() {
     assert!(starter.contains("/openapi.json"), "{starter}");
     assert!(starter.contains("none"), "the validator of swagger.io is off: {starter}");
 }
+
+/// Client generators name their functions by them.
+#[tokio::test]
+async fn every_operation_has_a_name_of_its_own() {
+    let t = TestServer::start().await;
+    let document = t.get("/openapi.json").await.ok().json();
+    let operations = document["paths"].as_object().expect("paths").values().flat_map(|item| item.as_object().expect("operations").values());
+    let mut names: Vec<String> = operations.map(|operation| operation["operationId"].as_str().expect("a name").to_owned()).collect();
+    let count = names.len();
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), count, "{names:?}");
+}
