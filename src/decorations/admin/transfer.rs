@@ -91,7 +91,7 @@ impl FromQuery for Wishes {
 /// 30 s without a byte end it, and what was committed until then stays. When the database fails in the middle, the
 /// problem's member `report` says what was done.
 #[utoipa::path(post, path = "/decorations/import", operation_id = "import_decorations", tag = "decorations", security(("bearer" = ["admin"])), params(ImportParams),
-    request_body(description = "The rows.", content((String = "application/x-ndjson"), (Object = "application/geo+json"), (String = "text/csv"))),
+    request_body(description = "The rows.", content((Value = "application/x-ndjson"), (Value = "application/geo+json"), (Value = "text/csv"))),
     responses(
         (status = 200, description = "What was done, and every row that was left out.", body = Report),
         AccessFailures, ReadFailures, BodyFailures,
