@@ -95,9 +95,11 @@ fn configuration(environment: &Environment) -> Finding {
 }
 
 fn certificate(environment: &Environment) -> Finding {
-    let Some(files) = environment.server().ok().and_then(|server| server.http.tls) else {
-        return Ok("none set; the port speaks plain HTTP".to_owned());
+    let files = match environment.server() {
+        Err(_) => return Ok("not looked at before the configuration can be used".to_owned()),
+        Ok(server) => server.http.tls,
     };
+    let Some(files) = files else { return Ok("none set; the port speaks plain HTTP".to_owned()) };
     match Tls::load(&files) {
         Ok(_) => Ok(format!("{} can be used", files.certificate.display())),
         Err(error) => fault(error.to_string(), "name a certificate chain and its private key, both PEM, that the service may read"),

@@ -17,6 +17,9 @@ use crate::lifecycle::Lifecycle;
 /// How often the files are looked at.
 const LOOK_INTERVAL: Duration = Duration::from_mins(1);
 
+/// When certificate and key were last written.
+type ChangedAt = [Option<SystemTime>; 2];
+
 /// Certificate and key cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
@@ -61,22 +64,27 @@ impl Tls {
                 () = stopping.cancelled() => return,
                 _ = ticks.tick() => {}
             }
-            let now = self.changed_at();
-            if now == seen {
-                continue;
-            }
-            match read(&self.files) {
-                Ok(config) => {
-                    *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
-                    tracing::info!("renewed certificate taken into use");
-                    seen = now;
-                }
-                Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the renewed certificate cannot be used"),
-            }
+            self.renew(&mut seen);
         }
     }
 
-    fn changed_at(&self) -> [Option<SystemTime>; 2] {
+    /// Reads the files when they changed since they were seen; half-written ones are looked at again next time.
+    fn renew(&self, seen: &mut ChangedAt) {
+        let now = self.changed_at();
+        if now == *seen {
+            return;
+        }
+        match read(&self.files) {
+            Ok(config) => {
+                *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+                tracing::info!("renewed certificate taken into use");
+                *seen = now;
+            }
+            Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the renewed certificate cannot be used"),
+        }
+    }
+
+    fn changed_at(&self) -> ChangedAt {
         [&self.files.certificate, &self.files.key].map(|path| path.metadata().and_then(|meta| meta.modified()).ok())
     }
 
@@ -112,4 +120,41 @@ fn read(files: &TlsFiles) -> Result<Arc<ServerConfig>, TlsError> {
         .map_err(TlsError::Pair)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{CertifiedKey, generate_simple_self_signed};
+
+    fn write_pair(files: &TlsFiles) {
+        let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+        std::fs::write(&files.certificate, cert.pem()).expect("written");
+        std::fs::write(&files.key, signing_key.serialize_pem()).expect("written");
+    }
+
+    #[test]
+    fn a_renewed_certificate_is_taken_into_use_and_a_broken_one_is_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let files = TlsFiles { certificate: folder.path().join("cert.pem"), key: folder.path().join("key.pem") };
+        assert!(matches!(Tls::load(&files), Err(TlsError::File { variable: "TLS_CERT_FILE", .. })));
+        write_pair(&files);
+        let tls = Tls::load(&files).expect("loads");
+        let in_use = || Arc::as_ptr(&tls.config.read().unwrap_or_else(PoisonError::into_inner));
+        let (first, mut seen) = (in_use(), tls.changed_at());
+        tls.renew(&mut seen);
+        assert_eq!(in_use(), first, "nothing changed");
+
+        // The certificate of one pair with the key of another: as it is between two writes.
+        let old_key = std::fs::read(&files.key).expect("reads");
+        write_pair(&files);
+        let new_key = std::fs::read(&files.key).expect("reads");
+        std::fs::write(&files.key, old_key).expect("written");
+        assert!(matches!(Tls::load(&files), Err(TlsError::Pair(_))));
+        tls.renew(&mut seen);
+        assert_eq!(in_use(), first, "the old one goes on");
+        std::fs::write(&files.key, new_key).expect("written");
+        tls.renew(&mut seen);
+        assert_ne!(in_use(), first, "the new one is in use");
+    }
 }
