@@ -83,8 +83,16 @@ fn main() -> Outcome<()> {
     println!("{table}");
     let machine = runtime.block_on(async { report::machine(&mut cluster.connect(&database, "auto").await?).await })?;
     lifecycle.stop();
+    runtime.block_on(clean(&cluster, &database))?;
     let intro = format!("`cargo bench --bench accounts`: who a bearer token speaks for, {TURNS} turns; the database on a Unix socket.");
     report::write_section("Knowing who asks", &format!("{intro}\n\n{machine}.\n\n{table}"))
+}
+
+/// The data is kept for the next run, without the account.
+async fn clean(cluster: &BenchCluster, database: &str) -> Outcome<()> {
+    let mut connection = cluster.connect(database, "auto").await?;
+    sqlx::query("DELETE FROM ar.users WHERE starts_with(email, 'bench-')").execute(&mut connection).await?;
+    Ok(())
 }
 
 /// Mean seconds of a question in a turn.

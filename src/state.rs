@@ -14,8 +14,8 @@ use crate::lifecycle::Lifecycle;
 /// Requests under way at once, beyond which new ones are shed.
 const MAX_IN_FLIGHT: usize = 1024;
 
-/// Imports under way at once: each has a thread, and a connection now and then.
-const MAX_IMPORTS: usize = 4;
+/// Imports under way at once: each has a thread, and a connection for writes while it writes a batch.
+const MAX_IMPORTS: usize = 2;
 
 /// Shared by all requests. One count to clone it, because axum does so several times a request.
 #[derive(Clone)]

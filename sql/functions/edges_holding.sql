@@ -4,7 +4,7 @@ LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT e.id, d.id
     -- Joined and not compared one by one, as a thousand ids would be where the planner does not know the table's size yet.
-    FROM unnest(edges_holding.decoration_ids) AS asked(id)
+    FROM (SELECT DISTINCT unnest(edges_holding.decoration_ids)) AS asked(id)
     JOIN gis.decorations d ON d.id = asked.id
     -- The cells narrow by their key; then the area itself decides.
     JOIN gis.coverage_cells c ON c.cell IN (d.h3_r5, d.h3_r7, d.h3_r9)

@@ -16,7 +16,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(2);
 const SWEEP_WINDOW: Duration = Duration::from_mins(1);
 /// How often uses are written, in sweeps.
 const NOTE_USES_EVERY: u32 = 5;
-/// How long a sweep may take. A connection that is half open would let it wait for ever.
+/// How long a sweep may take, and a note. A connection that is half open would let it wait for ever.
 const SWEEP_TIMEOUT: Duration = Duration::from_secs(3);
 /// How often what is over is thrown away.
 const CLEAN_INTERVAL: Duration = Duration::from_mins(10);
@@ -125,7 +125,15 @@ async fn note_uses(state: &AppState) {
          UPDATE ar.user_sessions s SET last_used = now() FROM used WHERE s.id = used.id",
         &used
     );
-    if let Err(error) = noted.execute(state.db.background()).await {
+    let noting = async {
+        let mut connection = state.db.background().acquire().await?;
+        let Ok(noted) = tokio::time::timeout(SWEEP_TIMEOUT, noted.execute(&mut *connection)).await else {
+            connection.close_on_drop();
+            return Err(sqlx::Error::PoolTimedOut);
+        };
+        noted
+    };
+    if let Err(error) = noting.await {
         let error = DbError::new("noting uses of sessions", error);
         tracing::warn!(error = &error as &dyn std::error::Error, "last uses are not noted");
     }

@@ -85,6 +85,10 @@ impl LiveSessions {
 
     /// Remembers that a token's session is live until `expires_s`, unless something changed since the mark.
     pub(super) fn remember(&self, token: &str, claims: Claims, identity: &Identity, expires_s: i64, mark: Mark) {
+        // Looked at before as well as after, so that nobody sees for a moment what is not to be remembered.
+        if self.changes.load(Ordering::Acquire) != mark.0 {
+            return;
+        }
         let live = self.session(identity, expires_s);
         self.tokens.insert(keys::sha256(token.as_bytes()), Arc::new(SeenToken { claims, live: Arc::clone(&live) }));
         if self.changes.load(Ordering::Acquire) != mark.0 {

@@ -74,20 +74,26 @@ struct Change {
 async fn change(State(state): State<AppState>, caller: Caller, body: JsonBody) -> Result<Json<User>, ApiError> {
     let failed = |error| DbError::new("reading an account", error);
     let user = store::user(state.db.write(), caller.user_id()).await.map_err(failed)?.ok_or_else(gone)?;
-    let change = body.read(|reader| {
+    let (change, mut faults) = body.read_all(|reader| {
         reader.ignore(&["id", "role", "is_active", "created_at", "updated_at", "last_login"]);
         let full_name = reader.text("full_name", MAX_CHARS, false);
         // As it is, it is no change: so get, edit, put works.
         let email = user::email(reader, "email", false).filter(|email| *email != user.email);
-        let is_new_password_given = reader.is_given("new_password");
+        let is_new_password_given = reader.is_filled("new_password");
         let new_password = user::new_password(reader, "new_password", false);
         let current_password = user::old_password(reader, "current_password", false);
         if current_password.is_none() && (email.is_some() || is_new_password_given) {
             reader.faults.out_of_domain("current_password", "required_for_change", "is required to change e-mail or password");
         }
-        Some(Change { full_name, email, current_password, new_password })
+        Change { full_name, email, current_password, new_password }
     });
-    let change = change.map_err(user::weak_password)?;
+    if change.current_password.is_some() {
+        // Whoever found a signed-in phone is not to guess its owner's password with it, from wherever.
+        state.throttle.take_owners_guess(user.id)?;
+        let own = [change.email.as_deref().or(Some(&user.email)), change.full_name.as_deref().or(Some(&user.full_name))];
+        user::judge(&state.accounts.hasher, &mut faults, "new_password", change.new_password.as_ref(), &own).await?;
+    }
+    let change = faults.or(Some(change)).map_err(user::weak_password)?;
     let hashes = compare_and_hash(&state, &user, &change).await?;
     state.finish(write(state.clone(), caller, change, hashes)).await.map(Json)
 }
@@ -101,8 +107,6 @@ struct Hashes {
 
 async fn compare_and_hash(state: &AppState, user: &User, change: &Change) -> Result<Hashes, ApiError> {
     let Some(current) = change.current_password.clone() else { return Ok(Hashes::default()) };
-    // Whoever found a signed-in phone is not to guess its owner's password with it, from wherever.
-    state.throttle.take_owners_guess(user.id)?;
     let failed = |error| DbError::new("reading an account", error);
     let compared = store::password_hash(state.db.write(), user.id).await.map_err(failed)?.ok_or_else(gone)?;
     if !state.accounts.hasher.verify(current, Some(&compared)).await?.matches {
@@ -111,13 +115,7 @@ async fn compare_and_hash(state: &AppState, user: &User, change: &Change) -> Res
         return Err(faults.into());
     }
     let new = match change.new_password.clone() {
-        Some(password) => {
-            let own = [change.email.as_deref().or(Some(&user.email)), change.full_name.as_deref().or(Some(&user.full_name))];
-            let mut faults = Faults::default();
-            user::judge(&state.accounts.hasher, &mut faults, "new_password", Some(&password), &own).await?;
-            faults.or(Some(())).map_err(user::weak_password)?;
-            Some(state.accounts.hasher.hash(password).await?)
-        }
+        Some(password) => Some(state.accounts.hasher.hash(password).await?),
         None => None,
     };
     Ok(Hashes { compared: Some(compared), new })

@@ -88,6 +88,7 @@ pub(super) async fn judge(
 
 /// Names a request whose one fault is its new password `weak_password`.
 pub(super) fn weak_password(error: ApiError) -> ApiError {
-    let is_such = |fault: &FieldFault| fault.field.ends_with("password") && Weakness::CODES.contains(&fault.code);
+    let is_such =
+        |fault: &FieldFault| ["password", "new_password"].contains(&fault.field.as_str()) && Weakness::CODES.contains(&fault.code);
     error.renamed_if_only("weak_password", is_such)
 }

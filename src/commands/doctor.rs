@@ -102,7 +102,10 @@ fn certificate(environment: &Environment) -> Finding {
     let Some(files) = files else { return Ok("none set; the port speaks plain HTTP".to_owned()) };
     match Tls::load(&files) {
         Ok(_) => Ok(format!("{} can be used", files.certificate.display())),
-        Err(error) => fault(error.to_string(), "name a certificate chain and its private key, both PEM, that the service may read"),
+        Err(error) => fault(
+            error.source().map_or(error.to_string(), |why| format!("{error}: {why}")),
+            "name a certificate chain and its private key, both PEM, that the service may read",
+        ),
     }
 }
 

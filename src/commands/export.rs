@@ -26,9 +26,11 @@ pub(super) struct Args {
 pub(super) async fn run(environment: &Environment, args: &Args) -> Outcome {
     let database = environment.database()?;
     let format = args.format.or_else(|| Format::of_path(args.output.as_deref()?)).unwrap_or(Format::NdJson);
-    // Beside the file until it is whole: a broken export is not to take the place of the last good one.
-    let draft = args.output.as_ref().map(|path| path.with_added_extension("part"));
-    let mut output: Box<dyn Write> = match &draft {
+    // Beside the file until it is whole: a broken export is not to take the place of the last good one. Pipes and
+    // devices are written to as they are.
+    let is_file = |path: &PathBuf| path.symlink_metadata().map_or(true, |meta| meta.is_file());
+    let draft = args.output.as_ref().filter(|path| is_file(path)).map(|path| path.with_added_extension("part"));
+    let mut output: Box<dyn Write> = match draft.as_ref().or(args.output.as_ref()) {
         Some(path) => Box::new(std::fs::File::create(path).map_err(|error| format!("{}: {error}", path.display()))?),
         None => Box::new(std::io::stdout().lock()),
     };
@@ -50,7 +52,7 @@ pub(super) async fn run(environment: &Environment, args: &Args) -> Outcome {
     }
     output.flush()?;
     if let (Some(draft), Some(path)) = (&draft, &args.output) {
-        std::fs::rename(draft, path)?;
+        std::fs::rename(draft, path).map_err(|error| format!("{}: {error}", path.display()))?;
     }
     bar.finish_and_clear();
     pool.close().await;

@@ -109,7 +109,7 @@ impl Db {
         &self.background
     }
 
-    /// A pool for one long job, such as loading the demo data: nothing in it is cut off for its length.
+    /// A pool for one long job, such as loading the demo data: it sets no limits of time by itself.
     #[must_use]
     pub fn bulk(config: &DatabaseConfig) -> PgPool {
         // Tables grow under its statements: a plan made for the first rows would not do for the last.

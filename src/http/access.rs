@@ -137,19 +137,22 @@ pub(super) async fn throttle_pages(State(state): State<AppState>, request: Reque
     }
 }
 
-/// Who a request's token speaks for. Until that is known, he is a stranger like all others, and one who tries
-/// token after token has soon had enough tries.
+/// Who a request's token speaks for. One without a good token is a stranger like all others, and soon has had enough
+/// tries; and no session, ended or not, makes more queries than one that is live may.
 async fn identify(state: &AppState, headers: &HeaderMap, network: Bucket) -> Result<Identity, ApiError> {
     let token = bearer(headers);
     if let Some(identity) = token.and_then(|token| state.accounts.seen(token)) {
         return Ok(identity);
     }
-    state.throttle.take(Class::Public, network)?;
-    let Some(token) = token else {
-        let detail = "this needs Authorization: Bearer <access token>; POST /api/v1/auth/login gives one";
-        return Err(ApiError::unauthorized("not_signed_in", detail));
-    };
-    state.accounts.verify(&state.db, token).await
+    let detail = "this needs Authorization: Bearer <access token>; POST /api/v1/auth/login gives one";
+    let token = token.ok_or_else(|| ApiError::unauthorized("not_signed_in", detail));
+    match token.and_then(|token| Ok((token, state.accounts.check(token)?))) {
+        Ok((token, checked)) => {
+            state.throttle.take(Class::Public, Bucket::Session(checked.session_id()))?;
+            state.accounts.confirm(&state.db, token, checked).await
+        }
+        Err(error) => state.throttle.take(Class::Public, network).and(Err(error)),
+    }
 }
 
 fn forbidden() -> ApiError {

@@ -260,6 +260,9 @@ pub(crate) enum AccessFailures {
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "documents responses")]
 pub(crate) enum BodyFailures {
+    /// The body took too long to come.
+    #[response(status = 408, content_type = "application/problem+json")]
+    TooSlow(Problem),
     /// The body is larger than this route takes.
     #[response(status = 413, content_type = "application/problem+json")]
     TooLarge(Problem),

@@ -75,7 +75,7 @@ async fn limit_head(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// 503 when a request takes too long, whoever is to blame: its client's slow body or our slow database.
+/// 503 when a request takes too long: our slow database, mostly. A slow body has been answered 408 before.
 async fn limit_time(request: Request, next: Next) -> Response {
     if request.uri().path() == IMPORT_PATH {
         return next.run(request).await;

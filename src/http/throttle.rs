@@ -100,6 +100,8 @@ pub(crate) enum Bucket {
     Network(IpAddr),
     /// A signed-in account.
     Account(Uuid),
+    /// A session whose token was not seen before.
+    Session(Uuid),
     /// Passwords tried for an account (a hash of its name), from one network.
     GuessesFrom([u8; 16], IpAddr),
     /// Passwords tried for an account from wherever it was never signed in.

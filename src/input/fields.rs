@@ -23,6 +23,16 @@ impl From<Map<String, Value>> for Fields {
     }
 }
 
+impl Raw {
+    /// JSON null and an empty cell are no value.
+    fn is_none(&self) -> bool {
+        match self {
+            Self::Json(value) => value.is_null(),
+            Self::Cell(text) => text.is_empty(),
+        }
+    }
+}
+
 /// Reads fields, and keeps the faults found so far. A reading that answers `None` or a default for a faulty
 /// field has noted the fault.
 pub(crate) struct FieldReader {
@@ -50,14 +60,15 @@ impl FieldReader {
         self.fields.0.iter().any(|(known, _)| known == name)
     }
 
+    /// Whether a field was given a value and not taken yet.
+    pub(crate) fn is_filled(&self, name: &str) -> bool {
+        self.fields.0.iter().any(|(known, raw)| known == name && !raw.is_none())
+    }
+
     /// A field's value; JSON null and an empty cell are none.
     pub(crate) fn take(&mut self, name: &str) -> Option<Raw> {
         let at = self.fields.0.iter().position(|(known, _)| known == name)?;
-        match self.fields.0.swap_remove(at).1 {
-            Raw::Json(Value::Null) => None,
-            Raw::Cell(text) if text.is_empty() => None,
-            raw => Some(raw),
-        }
+        Some(self.fields.0.swap_remove(at).1).filter(|raw| !raw.is_none())
     }
 
     pub(crate) fn require(&mut self, name: &str) -> Option<Raw> {

@@ -133,7 +133,7 @@ async fn create(State(state): State<AppState>, Admin(caller): Admin, key: Idempo
     Ok(created_answer(status, body, replayed))
 }
 
-/// The answer to a creation, the first time and again: its headers are read off its body.
+/// The answer to a creation, the first time and again: its address is read off its body, and its version is the first.
 fn created_answer(status: StatusCode, body: String, replayed: bool) -> Response {
     let id = serde_json::from_str::<Value>(&body).ok().and_then(|body| body["id"].as_str().map(str::to_owned)).unwrap_or_default();
     let mut response = (status, [(header::CONTENT_TYPE, "application/json")], body).into_response();

@@ -199,7 +199,7 @@ fn point_fields(feature: Value) -> Result<Fields, &'static str> {
         match fields.iter_mut().find(|(known, _)| known == name) {
             None => fields.push((name.to_owned(), Raw::Json(Value::String(id)))),
             Some((_, Raw::Json(value))) if value.is_null() => *value = Value::String(id),
-            Some((_, Raw::Json(Value::String(same)))) if *same == id => {}
+            Some((_, Raw::Json(Value::String(same)))) if same.eq_ignore_ascii_case(&id) => {}
             Some(_) => return Err("the feature's id and the id among its properties differ"),
         }
     }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use serde_json::json;
 use sqlx::{Connection, PgConnection, PgPool};
 use uuid::Uuid;
@@ -16,7 +17,7 @@ use crate::decorations::write::{Present, drawn_cells, ensure_outlines, insert, l
 use crate::geo::Cell;
 
 /// Time before each further attempt to write a batch that others were in the way of.
-const WAITS: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2)];
+const WAITS: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
 
 /// Writes batches of one import.
 pub(super) struct Writer {
@@ -48,50 +49,31 @@ impl Writer {
     /// Writes a batch in one transaction. When a constraint refuses it (somebody else imports the same rows
     /// at the same time), its rows are tried one by one, so that a bad one fails alone.
     pub(super) async fn write(&mut self, pool: &PgPool, rows: &[Row]) -> Result<Written, DbError> {
-        let mut connection = pool.acquire().await.map_err(failed)?;
-        match self.write_patiently(&mut connection, rows).await {
-            Err(error) if is_refusal(&error) => {
-                let mut written = Written::default();
-                for row in rows {
-                    match self.write_patiently(&mut connection, std::slice::from_ref(row)).await {
-                        Ok(one) => written.add(one),
-                        Err(error) if is_refusal(&error) => written.errors.push(RowError {
-                            row: row.number,
-                            field: String::new(),
-                            code: "conflict",
-                            detail: "conflicts with a change made at the same time".to_owned(),
-                        }),
-                        Err(error) => return Err(failed(error)),
-                    }
-                }
-                Ok(written)
-            }
-            written => written.map_err(failed),
-        }
+        let written = match self.write_patiently(pool, rows, write_all).await {
+            Err(error) if is_refusal(&error) => self.write_patiently(pool, rows, write_each).await,
+            written => written,
+        };
+        written.map_err(failed)
     }
 
-    /// Tries again when others were in the way: edits and imports of the same decorations.
-    async fn write_patiently(&mut self, connection: &mut PgConnection, rows: &[Row]) -> Result<Written, sqlx::Error> {
+    /// Tries again when others were in the way: edits and imports of the same decorations. It holds no connection
+    /// while it waits.
+    async fn write_patiently(&mut self, pool: &PgPool, rows: &[Row], way: Way) -> Result<Written, sqlx::Error> {
         let mut waits = WAITS.into_iter();
         loop {
-            match (self.write_together(connection, rows).await, waits.next()) {
+            match (self.write_together(pool, rows, way).await, waits.next()) {
                 (Err(error), Some(wait)) if is_contention(&error) => tokio::time::sleep(wait).await,
                 (written, _) => return written,
             }
         }
     }
 
-    async fn write_together(&mut self, connection: &mut PgConnection, rows: &[Row]) -> Result<Written, sqlx::Error> {
-        let mut transaction = connection.begin().await?;
+    async fn write_together(&mut self, pool: &PgPool, rows: &[Row], way: Way) -> Result<Written, sqlx::Error> {
+        let mut transaction = pool.begin().await?;
         // A thousand rows may take longer than one, and wait longer for others.
-        sqlx::raw_sql("SET LOCAL statement_timeout = '60s'; SET LOCAL lock_timeout = '10s'").execute(&mut *transaction).await?;
+        sqlx::raw_sql("SET LOCAL statement_timeout = '60s'; SET LOCAL lock_timeout = '5s'").execute(&mut *transaction).await?;
         let mut written = Written::default();
-        let mut rest = rows;
-        while !rest.is_empty() {
-            let distinct = &rest[..distinct_prefix(rest)];
-            let count = write_distinct(&mut transaction, distinct, self.actor.as_ref(), &mut written).await?;
-            rest = &rest[count..];
-        }
+        way(&mut transaction, rows, self.actor.as_ref(), &mut written).await?;
         let cells: HashSet<Cell> =
             rows.iter().flat_map(|row| drawn_cells(row.content.position)).filter(|cell| !self.outlined.contains(cell)).collect();
         ensure_outlines(&mut transaction, &cells).await?;
@@ -107,6 +89,55 @@ impl Writer {
         }
         Ok(written)
     }
+}
+
+/// A way of writing the rows of a batch within its transaction.
+type Way = for<'a> fn(&'a mut PgConnection, &'a [Row], Option<&'a Actor>, &'a mut Written) -> BoxFuture<'a, Result<(), sqlx::Error>>;
+
+/// All of them, as many at once as there can be.
+fn write_all<'a>(
+    connection: &'a mut PgConnection,
+    rows: &'a [Row],
+    actor: Option<&'a Actor>,
+    written: &'a mut Written,
+) -> BoxFuture<'a, Result<(), sqlx::Error>> {
+    Box::pin(async move {
+        let mut rest = rows;
+        while !rest.is_empty() {
+            let distinct = &rest[..distinct_prefix(rest)];
+            let count = write_distinct(connection, distinct, actor, written).await?;
+            rest = &rest[count..];
+        }
+        Ok(())
+    })
+}
+
+/// Each by itself, so that the others stay when one is refused.
+fn write_each<'a>(
+    connection: &'a mut PgConnection,
+    rows: &'a [Row],
+    actor: Option<&'a Actor>,
+    written: &'a mut Written,
+) -> BoxFuture<'a, Result<(), sqlx::Error>> {
+    Box::pin(async move {
+        for row in rows {
+            let mut savepoint = connection.begin().await?;
+            let mut one = Written::default();
+            match write_distinct(&mut savepoint, std::slice::from_ref(row), actor, &mut one).await {
+                Ok(_) => {
+                    savepoint.commit().await?;
+                    written.add(one);
+                }
+                Err(error) if is_refusal(&error) => {
+                    savepoint.rollback().await?;
+                    let detail = "conflicts with a change made at the same time".to_owned();
+                    written.errors.push(RowError { row: row.number, field: String::new(), code: "conflict", detail });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    })
 }
 
 impl Written {
@@ -160,6 +191,8 @@ async fn write_distinct(
         let with_id = row.id.and_then(|id| by_id.get(&id).copied());
         let with_external_id = row.content.external_id.as_deref().and_then(|external_id| by_external_id.get(external_id).copied());
         match (with_id, with_external_id) {
+            // One before it may have changed who has the external id.
+            (Some(a), Some(b)) if a != b && (matched.contains(&a) || matched.contains(&b)) => break,
             (Some(a), Some(b)) if a != b => {
                 let detail = "another decoration has this external_id".to_owned();
                 written.errors.push(RowError { row: row.number, field: "external_id".to_owned(), code: "conflict", detail });

@@ -158,6 +158,11 @@ async fn a_profile_is_changed_with_the_password_where_that_matters() {
     profile["full_name"] = json!("Ada Lovelace");
     profile["role"] = json!("admin");
     assert_eq!(put(profile).await.ok().json()["role"], "user", "a role is not one's own to change");
+    // What is written out as nothing is nothing.
+    put(json!({"full_name": "Ada", "new_password": null, "current_password": null, "email": null})).await.ok();
+    // Faults of all fields are named together, the password's strength with them.
+    let faulty = json!({"full_name": "", "current_password": PASSWORD, "new_password": "aaaaaaaaaaaaaaaa"});
+    assert_eq!(put(faulty).await.faulty_fields(422), ["full_name", "new_password"]);
     let eve = t.user().await;
     put(json!({"email": eve.email, "current_password": PASSWORD})).await.problem(409, "email_taken");
 }

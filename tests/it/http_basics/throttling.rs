@@ -67,3 +67,22 @@ async fn only_a_trusted_proxys_word_counts() {
     assert_eq!((ask(&t, "198.51.100.9, 203.0.113.2").await, ask(&t, "203.0.113.2, 10.1.2.3").await), (429, 429));
     assert_eq!((ask(&t, "2001:db8::1").await, ask(&t, "2001:db8::2").await, ask(&t, "2001:db8:0:1::2").await), (200, 429, 200));
 }
+
+/// Neighbours behind one address do not pay for each other; and a session that has ended does not ask on and on.
+#[tokio::test]
+async fn a_good_token_that_is_new_counts_against_its_session() {
+    let quiet = TestServer::start().await;
+    let (one, two) = (quiet.user().await, quiet.user().await);
+    assert_eq!(one.ask(&quiet, Method::POST, "/api/v1/auth/logout").await.status, 204);
+    let t = TestServer::on(quiet.db().options(), Config::of("RATE_LIMIT", "public=3/m")).await;
+    for _ in 0..3 {
+        t.get("/api/v1/regions").await.ok();
+    }
+    t.get("/api/v1/regions").await.problem(429, "rate_limited");
+    two.get(&t, "/api/v1/auth/profile").await.ok();
+    let mut statuses = Vec::new();
+    for _ in 0..5 {
+        statuses.push(one.get(&t, "/api/v1/auth/profile").await.status);
+    }
+    assert_eq!(statuses, [401, 401, 401, 429, 429]);
+}
