@@ -87,9 +87,10 @@ impl FromQuery for Wishes {
 ///
 /// NDJSON, a GeoJSON `FeatureCollection` of points, or CSV with a header; columns have the names of the JSON fields.
 /// A row matches by `id`, else by `external_id`, else it is new; the same content is `unchanged` and raises no
-/// version. One that matches a deleted decoration brings it back. Committed every 1,000 rows; a bad row is left out and named, the rest goes on. There is no total limit;
-/// Two imports run at once; a third is told to come back. 30 s without a byte end one, and what was committed until then stays. When the database fails in the middle, the
-/// problem's member `report` says what was done.
+/// version. One that matches a deleted decoration brings it back. Committed every 1,000 rows; a bad row is left out
+/// and named, the rest goes on. There is no total limit; 30 s without a byte end it, and what was committed until
+/// then stays. When the database fails in the middle, the problem's member `report` says what was done. Two imports
+/// run at once; a third is told to come back.
 #[utoipa::path(post, path = "/decorations/import", operation_id = "import_decorations", tag = "decorations", security(("bearer" = ["admin"])), params(ImportParams),
     request_body(description = "The rows.", content((Value = "application/x-ndjson"), (Value = "application/geo+json"), (Value = "text/csv"))),
     responses(
