@@ -53,7 +53,7 @@ impl Lifecycle {
         self.tasks.spawn(task);
     }
 
-    /// Runs work whose outcome somebody may wait for, and which ends by itself soon.
+    /// Runs work whose outcome somebody may wait for, and which ends by itself: soon, or once it hears of the stop.
     pub(crate) fn spawn_answering<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
         self.tasks.spawn(work.in_current_span())
     }

@@ -15,8 +15,8 @@ use super::user::{self, User};
 use crate::audit::{self, Actor};
 use crate::db::DbError;
 use crate::http::{
-    AccessFailures, Admin, ApiError, BodyFailures, Cursor, FromQuery, JsonBody, NotFound, Page, PathId, Problem, QueryReader, ReadFailures,
-    StrictQuery, TimePosition,
+    AccessFailures, Admin, ApiError, BodyFailures, Cursor, CursorParam, FromQuery, JsonBody, NotFound, Page, PathId, Problem, QueryReader,
+    ReadFailures, StrictQuery, TimePosition,
 };
 use crate::state::AppState;
 
@@ -39,8 +39,6 @@ struct ListParams {
     /// Most items of a page.
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<i64>,
-    /// `next_cursor` of the page before, with the same filters.
-    cursor: Option<String>,
 }
 
 struct List {
@@ -63,7 +61,7 @@ impl FromQuery for List {
 }
 
 /// All accounts
-#[utoipa::path(get, path = "/users", operation_id = "list_users", tag = "accounts", security(("bearer" = ["admin"])), params(ListParams), responses(
+#[utoipa::path(get, path = "/users", operation_id = "list_users", tag = "accounts", security(("bearer" = ["admin"])), params(ListParams, CursorParam), responses(
     (status = 200, description = "One page, newest first.", body = Page<User>), AccessFailures, ReadFailures,
 ))]
 async fn list(State(state): State<AppState>, _admin: Admin, StrictQuery(query): StrictQuery<List>) -> Result<Json<Page<User>>, ApiError> {

@@ -1,7 +1,7 @@
 //! Accounts: who signs in, by which password, with which tokens, and what they may do.
 //!
-//! A request's journey: `http/access` asks [`Accounts::seen`], which knows the tokens it has seen (`live`), else
-//! [`Accounts::verify`], which checks one (`token`) and asks the database for its session (`store`).
+//! A request's journey: `http/access` asks [`Accounts::seen`], which knows the tokens it has seen (`live`), else has
+//! the token checked (`token`), counts it, and has its session confirmed by the database (`store`).
 
 mod administration;
 mod background;
@@ -66,7 +66,8 @@ impl Accounts {
         self.live.seen(token, self.clock.now_s())
     }
 
-    /// Who an access token speaks for, by its signature and by asking the database for its session.
+    /// Who an access token speaks for, by its signature and by asking the database for its session; both halves at
+    /// once, for tests and benches.
     ///
     /// # Errors
     /// 401 when it is not one of ours, not in force, or its session has ended; 503 without the database.

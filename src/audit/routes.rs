@@ -14,7 +14,9 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::db::DbError;
-use crate::http::{AccessFailures, Admin, ApiError, Cursor, FromQuery, Page, QueryReader, ReadFailures, StrictQuery, TimePosition};
+use crate::http::{
+    AccessFailures, Admin, ApiError, Cursor, CursorParam, FromQuery, Page, QueryReader, ReadFailures, StrictQuery, TimePosition,
+};
 use crate::state::AppState;
 
 pub(crate) fn routes() -> OpenApiRouter<AppState> {
@@ -70,8 +72,6 @@ struct ListParams {
     /// Most items of a page.
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<i64>,
-    /// `next_cursor` of the page before, with the same filters.
-    cursor: Option<String>,
 }
 
 #[derive(Debug)]
@@ -99,7 +99,7 @@ impl FromQuery for List {
 /// Who changed what
 ///
 /// Acts of admins, newest first. Analysts read the same, without addresses, in the view `gis.audit`.
-#[utoipa::path(get, path = "/audit", operation_id = "list_acts", tag = "audit", security(("bearer" = ["admin"])), params(ListParams), responses(
+#[utoipa::path(get, path = "/audit", operation_id = "list_acts", tag = "audit", security(("bearer" = ["admin"])), params(ListParams, CursorParam), responses(
     (status = 200, description = "One page, newest first.", body = Page<Act>), AccessFailures, ReadFailures,
 ))]
 async fn list(State(state): State<AppState>, _admin: Admin, StrictQuery(query): StrictQuery<List>) -> Result<Json<Page<Act>>, ApiError> {

@@ -12,8 +12,8 @@ use super::model::{AssetType, Cluster, Decoration, NearbyDecoration};
 use super::store::{self, Filters};
 use crate::geo::{Bounds, ClusterResolution, LatLng, Metres, Radius};
 use crate::http::{
-    ApiError, Cursor, FeatureCollection, Format, FromQuery, NotFound, Page, Problem, QueryReader, ReadFailures, StrictQuery, TooMany,
-    answer,
+    ApiError, Cursor, CursorParam, FeatureCollection, Format, FromQuery, NotFound, Page, Problem, QueryReader, ReadFailures, StrictQuery,
+    TooMany, answer,
 };
 use crate::regions::{self, Meaning};
 use crate::state::AppState;
@@ -55,15 +55,6 @@ struct BoundsParams {
     /// Eastern edge in degrees.
     #[param(minimum = -180, maximum = 180, example = 15.1)]
     max_lng: f64,
-}
-
-/// Where a list goes on; only for OpenAPI, `QueryReader::cursor` reads it.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "documents parameters")]
-pub(super) struct CursorParam {
-    /// `next_cursor` of the page before, with the same filters.
-    cursor: Option<String>,
 }
 
 impl FromQuery for Filters {

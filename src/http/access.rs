@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
@@ -20,7 +20,7 @@ use super::ApiError;
 use super::client::Client;
 use super::context::RequestId;
 use super::security::bearer;
-use super::throttle::{Bucket, Class, NOWHERE, network_of};
+use super::throttle::{Allowance, Bucket, Class, NOWHERE, network_of};
 use crate::accounts::{Identity, Role};
 use crate::state::AppState;
 
@@ -83,13 +83,13 @@ fn access_of(operation: &Value) -> Option<Access> {
 
 /// Lets in who may come in, and notes who it is.
 pub(super) async fn layer(State((state, table)): State<(AppState, Arc<AccessTable>)>, mut request: Request, next: Next) -> Response {
-    let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned()).unwrap_or_default();
-    let Some(access) = table.access(&path, request.method()) else {
-        let methods = table.0.get(&path).map(Vec::as_slice).unwrap_or_default();
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let path = matched.as_ref().map_or("", MatchedPath::as_str);
+    let Some(access) = table.access(path, request.method()) else {
+        let methods = table.0.get(path).map(Vec::as_slice).unwrap_or_default();
         return not_allowed(methods);
     };
-    let client = request.extensions().get::<Client>().copied();
-    let network = Bucket::Network(network_of(client.map_or(NOWHERE, |client| client.address)));
+    let network = network_bucket(&request);
     // Health is asked for by orchestrators, all from one address.
     let taken = if path.starts_with("/health/") {
         Ok(None)
@@ -105,14 +105,29 @@ pub(super) async fn layer(State((state, table)): State<(AppState, Arc<AccessTabl
             }),
         }
     };
+    let is_private = access != Access::Anyone(Class::Public);
+    let run = async {
+        let mut response = next.run(request).await;
+        if is_private {
+            // What is for one person is kept by no cache.
+            response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        }
+        response
+    };
+    within(taken, run).await
+}
+
+/// The limit of pages that are open to anyone and are not in the document: its own, and those that show it.
+pub(super) async fn throttle_pages(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    within(state.throttle.take(Class::Public, network_bucket(&request)), next.run(request)).await
+}
+
+/// Answers within a limit, and says what is left of it.
+async fn within(taken: Result<Option<Allowance>, ApiError>, run: impl Future<Output = Response>) -> Response {
     match taken {
         Err(error) => error.into_response(),
         Ok(allowance) => {
-            let mut response = next.run(request).await;
-            if access != Access::Anyone(Class::Public) {
-                // What is for one person is kept by no cache.
-                response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-            }
+            let mut response = run.await;
             if let Some(allowance) = allowance {
                 allowance.write(response.headers_mut());
             }
@@ -121,20 +136,12 @@ pub(super) async fn layer(State((state, table)): State<(AppState, Arc<AccessTabl
     }
 }
 
-/// The limit of pages that are open to anyone and are not in the document: its own, and those that show it.
-pub(super) async fn throttle_pages(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    let client = request.extensions().get::<Client>().copied();
-    let network = Bucket::Network(network_of(client.map_or(NOWHERE, |client| client.address)));
-    match state.throttle.take(Class::Public, network) {
-        Err(error) => error.into_response(),
-        Ok(allowance) => {
-            let mut response = next.run(request).await;
-            if let Some(allowance) = allowance {
-                allowance.write(response.headers_mut());
-            }
-            response
-        }
-    }
+fn network_bucket(request: &Request) -> Bucket {
+    Bucket::Network(network_of(address_of(request.extensions())))
+}
+
+fn address_of(extensions: &Extensions) -> IpAddr {
+    extensions.get::<Client>().map_or(NOWHERE, |client| client.address)
 }
 
 /// Who a request's token speaks for. One without a good token is a stranger like all others, and soon has had enough
@@ -205,7 +212,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
             tracing::error!(path = parts.uri.path(), "a route open to anyone asks who is calling");
             return Err(forbidden());
         };
-        let ClientAddress(address) = ClientAddress::of(parts);
+        let address = address_of(&parts.extensions);
         let request_id = parts.extensions.get::<RequestId>().map(|RequestId(id)| id.clone()).unwrap_or_default();
         Ok(Self { identity, address, request_id })
     }
@@ -224,17 +231,11 @@ impl<S: Sync> FromRequestParts<S> for Admin {
 /// Extractor: the client's address.
 pub(crate) struct ClientAddress(pub(crate) IpAddr);
 
-impl ClientAddress {
-    fn of(parts: &Parts) -> Self {
-        Self(parts.extensions.get::<Client>().map_or(NOWHERE, |client| client.address))
-    }
-}
-
 impl<S: Sync> FromRequestParts<S> for ClientAddress {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
-        Ok(Self::of(parts))
+        Ok(Self(address_of(&parts.extensions)))
     }
 }
 

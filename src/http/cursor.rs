@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
+use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::ApiError;
@@ -102,6 +103,15 @@ impl CursorKey {
         context.update(position);
         context.sign()
     }
+}
+
+/// Where a list goes on; only for OpenAPI, `QueryReader::cursor` reads it.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "documents parameters")]
+pub(crate) struct CursorParam {
+    /// `next_cursor` of the page before, with the same filters.
+    cursor: Option<String>,
 }
 
 /// The position in a list by time and id, newest first.

@@ -33,7 +33,7 @@ pub(crate) use access::{Admin, Caller, ClientAddress};
 pub(crate) use api_error::{AccessFailures, BodyFailures, NotFound, ReadFailures, TooMany};
 pub(crate) use body::{JsonBody, is_encoded, media_type};
 pub(crate) use conditional::{IfMatch, IfNoneMatch, Tags, etag, precondition_required, version_mismatch};
-pub(crate) use cursor::TimePosition;
+pub(crate) use cursor::{CursorParam, TimePosition};
 pub(crate) use format::{FeatureCollection, Format, Page, Placed, answer, geo_json, json};
 pub(crate) use idempotency::{Claim, IdempotencyKey, claim, keep, key_reused};
 pub(crate) use path::{PathId, PathText};

@@ -10,7 +10,8 @@ use utoipa_axum::routes;
 
 use super::store::{self, Kind, Region};
 use crate::http::{
-    ApiError, Cursor, Format, FromQuery, NotFound, Nothing, Page, PathText, QueryReader, ReadFailures, StrictQuery, TooMany, geo_json, json,
+    ApiError, Cursor, CursorParam, Format, FromQuery, NotFound, Nothing, Page, PathText, QueryReader, ReadFailures, StrictQuery, TooMany,
+    geo_json, json,
 };
 use crate::state::AppState;
 
@@ -83,8 +84,6 @@ struct ListParams {
     /// Most items of a page.
     #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<i64>,
-    /// `next_cursor` of the page before, with the same filters.
-    cursor: Option<String>,
 }
 
 struct List {
@@ -107,7 +106,7 @@ impl FromQuery for List {
 /// All regions
 ///
 /// Regions with their borders, by code: each item is a GeoJSON feature.
-#[utoipa::path(get, path = "/regions", operation_id = "list_regions", tag = "regions", security(()), params(ListParams), responses(
+#[utoipa::path(get, path = "/regions", operation_id = "list_regions", tag = "regions", security(()), params(ListParams, CursorParam), responses(
     (status = 200, description = "One page, by code.", content(
         (Page<RegionFeature> = "application/json"), (RegionCollection = "application/geo+json"))),
     ReadFailures, TooMany,

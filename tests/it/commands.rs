@@ -8,9 +8,7 @@ use std::process::{Child, Command, Output, Stdio};
 use ar_supervisor::geo::{Cells, LatLng};
 use uuid::Uuid;
 
-use crate::support::{Account, OwnCluster, TestDb, TestServer, eventually};
-
-const SECRET: &str = "k3v9Qm0dX7tLw2pRz8sYb5nJ1hGf4cUa";
+use crate::support::{Account, OwnCluster, SECRET, TestDb, TestServer, eventually};
 
 fn program() -> Command {
     let mut program = Command::new(env!("CARGO_BIN_EXE_ar-supervisor"));

@@ -7,10 +7,12 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::db::DbError;
-use crate::decorations::discovery::{CursorParam, FilterParams};
+use crate::decorations::discovery::FilterParams;
 use crate::decorations::model::AdminDecoration;
 use crate::decorations::store::{self, AdminFilters, Filters};
-use crate::http::{AccessFailures, Admin, ApiError, Cursor, FromQuery, Page, QueryReader, ReadFailures, StrictQuery, TimePosition};
+use crate::http::{
+    AccessFailures, Admin, ApiError, Cursor, CursorParam, FromQuery, Page, QueryReader, ReadFailures, StrictQuery, TimePosition,
+};
 use crate::state::AppState;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {

@@ -66,13 +66,12 @@ impl<'de, F: FnMut(Value) -> bool> Visitor<'de> for Features<'_, F> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut features: A) -> Result<(), A::Error> {
-        let mut wanted = true;
-        while wanted {
-            let Some(feature) = features.next_element::<StrictValue>()? else { return Ok(()) };
-            wanted = (self.0)(feature.0);
+        while let Some(StrictValue(feature)) = features.next_element()? {
+            if !(self.0)(feature) {
+                // The writer has failed and says why: the rest need not even be read.
+                return Err(A::Error::custom("nobody takes further features"));
+            }
         }
-        // Let the reader come to a clean end without looking at the rest.
-        while features.next_element::<IgnoredAny>()?.is_some() {}
         Ok(())
     }
 }

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use serde_json::json;
 use sqlx::{Connection, PgConnection, PgPool};
 use uuid::Uuid;
@@ -49,8 +48,8 @@ impl Writer {
     /// Writes a batch in one transaction. When a constraint refuses it (somebody else imports the same rows
     /// at the same time), its rows are tried one by one, so that a bad one fails alone.
     pub(super) async fn write(&mut self, pool: &PgPool, rows: &[Row]) -> Result<Written, DbError> {
-        let written = match self.write_patiently(pool, rows, write_all).await {
-            Err(error) if is_refusal(&error) => self.write_patiently(pool, rows, write_each).await,
+        let written = match self.write_patiently(pool, rows, Way::Together).await {
+            Err(error) if is_refusal(&error) => self.write_patiently(pool, rows, Way::OneByOne).await,
             written => written,
         };
         written.map_err(failed)
@@ -61,19 +60,22 @@ impl Writer {
     async fn write_patiently(&mut self, pool: &PgPool, rows: &[Row], way: Way) -> Result<Written, sqlx::Error> {
         let mut waits = WAITS.into_iter();
         loop {
-            match (self.write_together(pool, rows, way).await, waits.next()) {
+            match (self.write_batch(pool, rows, way).await, waits.next()) {
                 (Err(error), Some(wait)) if is_contention(&error) => tokio::time::sleep(wait).await,
                 (written, _) => return written,
             }
         }
     }
 
-    async fn write_together(&mut self, pool: &PgPool, rows: &[Row], way: Way) -> Result<Written, sqlx::Error> {
+    async fn write_batch(&mut self, pool: &PgPool, rows: &[Row], way: Way) -> Result<Written, sqlx::Error> {
         let mut transaction = pool.begin().await?;
         // A thousand rows may take longer than one, and wait longer for others.
         sqlx::raw_sql("SET LOCAL statement_timeout = '60s'; SET LOCAL lock_timeout = '5s'").execute(&mut *transaction).await?;
         let mut written = Written::default();
-        way(&mut transaction, rows, self.actor.as_ref(), &mut written).await?;
+        match way {
+            Way::Together => write_all(&mut transaction, rows, self.actor.as_ref(), &mut written).await?,
+            Way::OneByOne => write_each(&mut transaction, rows, self.actor.as_ref(), &mut written).await?,
+        }
         let cells: HashSet<Cell> =
             rows.iter().flat_map(|row| drawn_cells(row.content.position)).filter(|cell| !self.outlined.contains(cell)).collect();
         ensure_outlines(&mut transaction, &cells).await?;
@@ -91,53 +93,43 @@ impl Writer {
     }
 }
 
-/// A way of writing the rows of a batch within its transaction.
-type Way = for<'a> fn(&'a mut PgConnection, &'a [Row], Option<&'a Actor>, &'a mut Written) -> BoxFuture<'a, Result<(), sqlx::Error>>;
-
-/// All of them, as many at once as there can be.
-fn write_all<'a>(
-    connection: &'a mut PgConnection,
-    rows: &'a [Row],
-    actor: Option<&'a Actor>,
-    written: &'a mut Written,
-) -> BoxFuture<'a, Result<(), sqlx::Error>> {
-    Box::pin(async move {
-        let mut rest = rows;
-        while !rest.is_empty() {
-            let distinct = &rest[..distinct_prefix(rest)];
-            let count = write_distinct(connection, distinct, actor, written).await?;
-            rest = &rest[count..];
-        }
-        Ok(())
-    })
+/// How the rows of a batch are written within its transaction.
+#[derive(Clone, Copy)]
+enum Way {
+    /// As many at once as there can be.
+    Together,
+    /// Each by itself, so that the others stay when one is refused.
+    OneByOne,
 }
 
-/// Each by itself, so that the others stay when one is refused.
-fn write_each<'a>(
-    connection: &'a mut PgConnection,
-    rows: &'a [Row],
-    actor: Option<&'a Actor>,
-    written: &'a mut Written,
-) -> BoxFuture<'a, Result<(), sqlx::Error>> {
-    Box::pin(async move {
-        for row in rows {
-            let mut savepoint = connection.begin().await?;
-            let mut one = Written::default();
-            match write_distinct(&mut savepoint, std::slice::from_ref(row), actor, &mut one).await {
-                Ok(_) => {
-                    savepoint.commit().await?;
-                    written.add(one);
-                }
-                Err(error) if is_refusal(&error) => {
-                    savepoint.rollback().await?;
-                    let detail = "conflicts with a change made at the same time".to_owned();
-                    written.errors.push(RowError { row: row.number, field: String::new(), code: "conflict", detail });
-                }
-                Err(error) => return Err(error),
+async fn write_all(connection: &mut PgConnection, rows: &[Row], actor: Option<&Actor>, written: &mut Written) -> Result<(), sqlx::Error> {
+    let mut rest = rows;
+    while !rest.is_empty() {
+        let distinct = &rest[..distinct_prefix(rest)];
+        let count = write_distinct(connection, distinct, actor, written).await?;
+        rest = &rest[count..];
+    }
+    Ok(())
+}
+
+async fn write_each(connection: &mut PgConnection, rows: &[Row], actor: Option<&Actor>, written: &mut Written) -> Result<(), sqlx::Error> {
+    for row in rows {
+        let mut savepoint = connection.begin().await?;
+        let mut one = Written::default();
+        match write_distinct(&mut savepoint, std::slice::from_ref(row), actor, &mut one).await {
+            Ok(_) => {
+                savepoint.commit().await?;
+                written.add(one);
             }
+            Err(error) if is_refusal(&error) => {
+                savepoint.rollback().await?;
+                let detail = "conflicts with a change made at the same time".to_owned();
+                written.errors.push(RowError { row: row.number, field: String::new(), code: "conflict", detail });
+            }
+            Err(error) => return Err(error),
         }
-        Ok(())
-    })
+    }
+    Ok(())
 }
 
 impl Written {
