@@ -21,6 +21,7 @@
 \ir views/coverage.sql
 \ir views/coverage_cells.sql
 \ir views/device_density_cells.sql
+\ir views/decoration_usage.sql
 \ir views/audit.sql
 \ir functions/decorations_near.sql
 \ir functions/decorations_in_bounds.sql
@@ -30,6 +31,8 @@
 \ir functions/region_estimate.sql
 \ir functions/decorations_in_edge_region.sql
 \ir functions/regions_named.sql
+\ir functions/edge_health.sql
+\ir functions/edge_choice.sql
 \ir functions/edges_in_reach.sql
 \ir functions/edges_holding.sql
 \ir roles.sql

@@ -12,6 +12,7 @@ use sqlx::postgres::PgConnectOptions;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
+use crate::geo::Metres;
 use crate::http::RateLimits;
 
 /// Where variables come from: the process environment, or a list in tests.
@@ -41,6 +42,8 @@ pub struct ServerConfig {
     pub http: HttpConfig,
     /// Rules for content.
     pub content: ContentConfig,
+    /// How edge servers and devices are watched.
+    pub supervision: SupervisionConfig,
 }
 
 /// The service's secret, from which keys are derived, and what is said in tokens.
@@ -107,6 +110,45 @@ pub enum LogFormat {
 pub struct ContentConfig {
     /// Base under which asset URLs must lie, when set.
     pub cdn_base_url: Option<Url>,
+}
+
+/// How edge servers and devices are watched, chosen and remembered.
+#[derive(Clone, Debug)]
+pub struct SupervisionConfig {
+    /// Time between two beats of an edge, and between two probes.
+    pub health_interval: Duration,
+    /// Time within which an edge is to have what it should hold.
+    pub sync_interval: Duration,
+    /// How an edge is chosen for a position.
+    pub choice: ChoiceConfig,
+    /// Hosts and networks that may be dialled besides public addresses, also without TLS.
+    pub health_check_allow: Vec<Dialable>,
+    /// After this time of silence a device is disconnected.
+    pub device_ping_timeout: Duration,
+    /// How long samples are kept.
+    pub metrics_retention: Duration,
+    /// How long exact positions are kept.
+    pub location_retention: Duration,
+    /// First sizes of a socket's buffers in bytes: read, write.
+    pub socket_buffers: [usize; 2],
+}
+
+/// How an edge is chosen for a position.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ChoiceConfig {
+    /// How far away an edge may be that does not cover the position; also the distance that scores nothing.
+    pub search_radius: Metres,
+    /// Weights of distance, load and health.
+    pub weights: [f64; 3],
+}
+
+/// What may be dialled besides public addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Dialable {
+    /// A host, by its name or address as it stands in a URL, whatever it resolves to.
+    Host(String),
+    /// Every address of a network.
+    Network(IpNet),
 }
 
 /// All variables that cannot be read.
@@ -243,6 +285,15 @@ fn network(text: &str) -> Option<IpNet> {
     network.filter(|network| network.prefix_len() > 0)
 }
 
+/// A network or an address, else a host's name.
+fn dialable(text: &str) -> Option<Dialable> {
+    let text = text.trim();
+    if let Some(network) = text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from)) {
+        return Some(Dialable::Network(network));
+    }
+    url::Host::parse(text).ok().map(|host| Dialable::Host(host.to_string()))
+}
+
 fn is_secret(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
     let one_word_repeated = WELL_KNOWN_SECRETS.iter().any(|known| lower.replace(known, "").chars().all(|c| !c.is_alphanumeric()));
@@ -286,7 +337,43 @@ impl<'a> Reader<'a> {
             tokens: self.tokens(secret),
             http: self.http(rate_limits),
             content: self.content(),
+            supervision: self.supervision(),
         }
+    }
+
+    fn duration(&mut self, name: &str, default: &str, least_s: u64, most_s: u64) -> Duration {
+        let form = format!("a duration of {least_s}s to {most_s}s");
+        let duration = self.read(name, (&form, default), |text| {
+            let duration = humantime::parse_duration(text).ok()?;
+            (least_s..=most_s).contains(&duration.as_secs()).then_some(duration)
+        });
+        duration.unwrap_or_else(|| humantime::parse_duration(default).expect("defaults can be read"))
+    }
+
+    fn supervision(&mut self) -> SupervisionConfig {
+        let hosts = ("hosts or networks, comma-separated", "edge.internal,10.20.0.0/16");
+        let allow = self.read("HEALTH_CHECK_ALLOW", hosts, |text| text.split(',').map(dialable).collect::<Option<Vec<_>>>());
+        let buffer = |text: &str| text.parse().ok().filter(|bytes| (128..=1_048_576).contains(bytes));
+        let bytes = ("a number of bytes, 128 to 1048576", "1024");
+        SupervisionConfig {
+            health_interval: self.duration("EDGE_HEALTH_CHECK_INTERVAL", "30s", 1, 3600),
+            sync_interval: self.duration("EDGE_SYNC_INTERVAL", "5m", 1, 86_400),
+            choice: self.choice(),
+            health_check_allow: allow.unwrap_or_default(),
+            device_ping_timeout: self.duration("DEVICE_PING_TIMEOUT", "60s", 1, 86_400),
+            metrics_retention: self.duration("METRICS_RETENTION", "30d", 86_400, 3650 * 86_400),
+            location_retention: self.duration("LOCATION_RETENTION", "24h", 60, 365 * 86_400),
+            socket_buffers: ["WS_READ_BUFFER", "WS_WRITE_BUFFER"].map(|name| self.read(name, bytes, buffer).unwrap_or(1024)),
+        }
+    }
+
+    fn choice(&mut self) -> ChoiceConfig {
+        let within = |least: f64, most: f64| move |text: &str| text.parse().ok().filter(|number| (least..=most).contains(number));
+        let radius_km = self.read("EDGE_SEARCH_RADIUS_KM", ("kilometres, 1 to 20000", "50"), within(1.0, 20_000.0)).unwrap_or(50.0);
+        let weights = [("EDGE_WEIGHT_DISTANCE", 0.5), ("EDGE_WEIGHT_LOAD", 0.3), ("EDGE_WEIGHT_HEALTH", 0.2)];
+        let weights =
+            weights.map(|(name, default)| self.read(name, ("a weight, 0 to 1000", "0.5"), within(0.0, 1000.0)).unwrap_or(default));
+        ChoiceConfig { search_radius: Metres(radius_km * 1000.0), weights }
     }
 
     fn tokens(&mut self, secret: SecretString) -> TokenConfig {

@@ -1,17 +1,21 @@
 //! **ar-supervisor**: the supervisor server of a distributed augmented-reality system, on PostGIS.
 pub mod accounts;
 pub mod audit;
+pub mod background;
 pub mod commands;
 pub mod config;
 pub mod db;
 pub mod decorations;
 pub mod demo;
+pub mod devices;
 pub mod edges;
 pub mod geo;
 pub mod http;
+pub mod hub;
 pub mod input;
 mod keys;
 pub mod lifecycle;
+pub mod metrics;
 pub mod regions;
 pub mod state;
 pub mod telemetry;

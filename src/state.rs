@@ -6,10 +6,13 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use crate::accounts::Accounts;
-use crate::config::{ContentConfig, HttpConfig, ServerConfig};
+use crate::config::{ContentConfig, HttpConfig, ServerConfig, SupervisionConfig};
 use crate::db::Db;
+use crate::devices::Devices;
 use crate::http::{ApiError, CursorKey, Throttle};
+use crate::hub::Hub;
 use crate::lifecycle::Lifecycle;
+use crate::metrics::Metrics;
 
 /// Requests under way at once, beyond which new ones are shed.
 const MAX_IN_FLIGHT: usize = 1024;
@@ -35,6 +38,14 @@ pub struct Shared {
     pub http: HttpConfig,
     /// Rules for decorations.
     pub content: ContentConfig,
+    /// How edge servers and devices are watched.
+    pub supervision: SupervisionConfig,
+    /// Sockets of edges and admins.
+    pub hub: Hub,
+    /// Where devices are.
+    pub devices: Devices,
+    /// What is counted in memory until it is written.
+    pub metrics: Metrics,
     /// Whether we are starting, serving or stopping.
     pub lifecycle: Lifecycle,
     /// Places for requests under way.
@@ -54,6 +65,10 @@ impl AppState {
             throttle: Throttle::new(config.http.rate_limits),
             http: config.http.clone(),
             content: config.content.clone(),
+            supervision: config.supervision.clone(),
+            hub: Hub::new(),
+            devices: Devices::new(),
+            metrics: Metrics::new(),
             lifecycle,
             in_flight: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
             imports: Semaphore::new(MAX_IMPORTS),

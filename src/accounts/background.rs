@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use crate::db::{self, DbError, Notice, own_ms};
+use crate::db::{DbError, Notice, own_ms};
 use crate::lifecycle::Lifecycle;
 use crate::state::AppState;
 
@@ -22,19 +22,21 @@ const SWEEP_TIMEOUT: Duration = Duration::from_secs(3);
 const CLEAN_INTERVAL: Duration = Duration::from_mins(10);
 
 /// Starts it all; it ends with the service.
-pub fn keep(state: &AppState, lifecycle: &Lifecycle) {
-    let hearer = state.clone();
-    lifecycle.spawn(db::hear(state.db.clone(), lifecycle.clone(), move |notice| {
-        let live = &hearer.accounts.live;
-        match notice {
-            Notice::Session(id) => live.forget_session(id),
-            Notice::User(id) => live.forget_user(id),
-            // The sweep finds it, and nothing is trusted for longer than until then.
-            Notice::Missed => {}
-        }
-    }));
+pub(crate) fn keep(state: &AppState) {
+    let lifecycle = &state.lifecycle;
     lifecycle.spawn(sweep_until(state.clone(), lifecycle.clone()));
     lifecycle.spawn(clean_until(state.clone(), lifecycle.clone()));
+}
+
+/// Takes note of what happened on some instance.
+pub(crate) fn heed(state: &AppState, notice: Notice) {
+    let live = &state.accounts.live;
+    match notice {
+        Notice::Session(id) => live.forget_session(id),
+        Notice::User(id) => live.forget_user(id),
+        // When some were missed, the sweep finds it, and nothing is trusted for longer than until then.
+        _ => {}
+    }
 }
 
 async fn sweep_until(state: AppState, lifecycle: Lifecycle) {

@@ -26,7 +26,7 @@ use sqlx::postgres::types::PgInterval;
 use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
-pub use background::keep;
+pub(crate) use background::{heed, keep};
 pub use create_admin::{CreateAdminError, create_admin};
 pub use identity::{Identity, Role};
 pub use user::User;

@@ -8,10 +8,9 @@ use sqlx::postgres::PgConnectOptions;
 use tokio::net::TcpListener;
 
 use super::Outcome;
-use crate::accounts;
+use crate::background;
 use crate::config::{DatabaseConfig, Environment, ServerConfig};
 use crate::db::{self, Db, MigrateFailure};
-use crate::decorations;
 use crate::http::{self, ConnectionLimits, Tls};
 use crate::lifecycle::{Lifecycle, stop_signal};
 use crate::state::AppState;
@@ -84,8 +83,7 @@ pub(super) async fn serve(
     let started = async {
         start(&lifecycle).await?;
         lifecycle.mark_started();
-        lifecycle.spawn(decorations::keep_counts_folded(db.clone(), lifecycle.clone()));
-        accounts::keep(&state, &lifecycle);
+        background::start(&state);
         // Never resolves by itself: what ends the service is a signal, or a failed start.
         std::future::pending::<Result<std::convert::Infallible, Box<dyn std::error::Error + Send + Sync>>>().await
     };

@@ -21,6 +21,12 @@ pub(crate) enum Notice {
     Session(Uuid),
     /// What an account may do changed, or all its sessions ended.
     User(Uuid),
+    /// An edge server changed: what an admin set, its health, its keys, or who holds its socket.
+    Edge(Uuid),
+    /// A decoration changed; none: many did.
+    Decoration(Option<Uuid>),
+    /// Edge servers are to be told of devices.
+    Devices,
     /// Notices may have been lost.
     Missed,
 }
@@ -32,6 +38,9 @@ impl Notice {
         match kind {
             "session" => Some(Self::Session(id)),
             "user" => Some(Self::User(id)),
+            "edge" => Some(Self::Edge(id)),
+            "decoration" => Some(Self::Decoration(Some(id).filter(|id| !id.is_nil()))),
+            "devices" => Some(Self::Devices),
             _ => None,
         }
     }
@@ -88,6 +97,10 @@ mod tests {
         let id = Uuid::now_v7();
         assert_eq!(Notice::read(&format!("session:{id}")), Some(Notice::Session(id)));
         assert_eq!(Notice::read(&format!("user:{id}")), Some(Notice::User(id)));
+        assert_eq!(Notice::read(&format!("edge:{id}")), Some(Notice::Edge(id)));
+        assert_eq!(Notice::read(&format!("decoration:{id}")), Some(Notice::Decoration(Some(id))));
+        assert_eq!(Notice::read(&format!("decoration:{}", Uuid::nil())), Some(Notice::Decoration(None)));
+        assert_eq!(Notice::read(&format!("devices:{}", Uuid::nil())), Some(Notice::Devices));
         for other in ["", "session", "session:", "session:x", "moon:00000000-0000-0000-0000-000000000000"] {
             assert_eq!(Notice::read(other), None, "{other}");
         }

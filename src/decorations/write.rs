@@ -179,12 +179,12 @@ pub(super) async fn mark_for_edges(connection: &mut PgConnection, ids: &[Uuid]) 
                SELECT edge_server_id, decoration_id, 'pending' FROM held ORDER BY decoration_id, edge_server_id
                ON CONFLICT (edge_server_id, decoration_id) DO UPDATE SET wanted = 'put', sync_version = nextval('ar.sync_version_seq'),
                    sync_status = CASE WHEN s.synced_version IS NULL THEN 'pending' ELSE 'outdated' END,
-                   attempts = 0, next_attempt_at = NULL, error_message = NULL
+                   attempts = 0, next_attempt_at = NULL, error_message = NULL, wanted_at = now()
                RETURNING s.edge_server_id
            ), removed AS (
                UPDATE ar.decoration_sync s SET wanted = 'remove', sync_version = nextval('ar.sync_version_seq'),
                    sync_status = CASE WHEN s.synced_version IS NULL THEN 'pending' ELSE 'outdated' END,
-                   attempts = 0, next_attempt_at = NULL, error_message = NULL
+                   attempts = 0, next_attempt_at = NULL, error_message = NULL, wanted_at = now()
                FROM unnest($1) AS asked(id)
                WHERE s.decoration_id = asked.id AND (s.wanted = 'put' OR s.sync_status <> 'synced')
                  AND NOT EXISTS (SELECT FROM held h WHERE h.edge_server_id = s.edge_server_id AND h.decoration_id = s.decoration_id)

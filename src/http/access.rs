@@ -7,12 +7,12 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::openapi::OpenApi as Document;
 use uuid::Uuid;
 
@@ -22,6 +22,7 @@ use super::context::RequestId;
 use super::security::bearer;
 use super::throttle::{Allowance, Bucket, Class, NOWHERE, network_of};
 use crate::accounts::{Identity, Role};
+use crate::edges::{EdgeIdentity, is_edge_key};
 use crate::state::AppState;
 
 /// Who may use a route.
@@ -33,6 +34,10 @@ enum Access {
     SignedIn,
     /// Admins.
     Admin,
+    /// The edge server that the path names.
+    Edge,
+    /// Admins, and the edge server that the path names.
+    AdminOrEdge,
 }
 
 /// Access by route and method.
@@ -67,16 +72,15 @@ impl AccessTable {
 
 fn access_of(operation: &Value) -> Option<Access> {
     let requirements = operation.get("security")?.as_array()?;
-    let [requirement] = requirements.as_slice() else { return None };
-    let requirement = requirement.as_object()?;
-    if requirement.is_empty() {
-        let class = if operation.get(RATE_CLASS).is_some_and(|class| class == "auth") { Class::Auth } else { Class::Public };
-        return Some(Access::Anyone(class));
-    }
-    let roles = requirement.get("bearer")?.as_array()?;
-    match roles.as_slice() {
-        [] => Some(Access::SignedIn),
-        [role] if role == Role::Admin.as_str() => Some(Access::Admin),
+    match requirements.as_slice() {
+        [requirement] if *requirement == json!({}) => {
+            let class = if operation.get(RATE_CLASS).is_some_and(|class| class == "auth") { Class::Auth } else { Class::Public };
+            Some(Access::Anyone(class))
+        }
+        [requirement] if *requirement == json!({"bearer": []}) => Some(Access::SignedIn),
+        [requirement] if *requirement == json!({"bearer": [Role::Admin.as_str()]}) => Some(Access::Admin),
+        [requirement] if *requirement == json!({"edge": []}) => Some(Access::Edge),
+        [admin, edge] if *admin == json!({"bearer": [Role::Admin.as_str()]}) && *edge == json!({"edge": []}) => Some(Access::AdminOrEdge),
         _ => None,
     }
 }
@@ -96,13 +100,8 @@ pub(super) async fn layer(State((state, table)): State<(AppState, Arc<AccessTabl
     } else {
         match access {
             Access::Anyone(class) => state.throttle.take(class, network),
-            Access::SignedIn | Access::Admin => identify(&state, request.headers(), network).await.and_then(|identity| {
-                let class = if identity.role == Role::Admin { Class::Admin } else { Class::User };
-                let taken = state.throttle.take(class, Bucket::Account(identity.user_id));
-                let allowed = access == Access::SignedIn || identity.role == Role::Admin;
-                request.extensions_mut().insert(identity);
-                if allowed { taken } else { taken.and(Err(forbidden())) }
-            }),
+            _ if bearer(request.headers()).is_some_and(is_edge_key) => let_edge_in(&state, &mut request, access, network).await,
+            _ => let_person_in(&state, &mut request, access, network).await,
         }
     };
     let is_private = access != Access::Anyone(Class::Public);
@@ -115,6 +114,49 @@ pub(super) async fn layer(State((state, table)): State<(AppState, Arc<AccessTabl
         response
     };
     within(taken, run).await
+}
+
+/// Lets in whoever is signed in, where people may come in.
+async fn let_person_in(state: &AppState, request: &mut Request, access: Access, network: Bucket) -> Result<Option<Allowance>, ApiError> {
+    let identity = identify(state, request.headers(), network).await?;
+    let class = if identity.role == Role::Admin { Class::Admin } else { Class::User };
+    let taken = state.throttle.take(class, Bucket::Account(identity.user_id));
+    let refused = match access {
+        Access::Edge => Some(forbidden("this is for the edge server itself, with its key")),
+        Access::Admin | Access::AdminOrEdge if identity.role != Role::Admin => Some(forbidden(FOR_ADMINS)),
+        _ => None,
+    };
+    request.extensions_mut().insert(identity);
+    match refused {
+        Some(refused) => taken.and(Err(refused)),
+        None => taken,
+    }
+}
+
+/// Lets in the edge server that the path names, where edge servers may come in.
+async fn let_edge_in(state: &AppState, request: &mut Request, access: Access, network: Bucket) -> Result<Option<Allowance>, ApiError> {
+    let identity = identify_edge(state, request.headers(), network).await?;
+    let taken = state.throttle.take(Class::Edge, Bucket::Edge(identity.edge_id));
+    if !matches!(access, Access::Edge | Access::AdminOrEdge) {
+        return taken.and(Err(forbidden("this is for people, who sign in with an access token")));
+    }
+    let (mut parts, body) = std::mem::take(request).into_parts();
+    let parameters = RawPathParams::from_request_parts(&mut parts, &()).await;
+    *request = Request::from_parts(parts, body);
+    let is_own = parameters.is_ok_and(|found| found.iter().any(|(_, value)| Uuid::try_parse(value).is_ok_and(|id| id == identity.edge_id)));
+    request.extensions_mut().insert(identity);
+    if is_own { taken } else { taken.and(Err(forbidden("this key is another edge server's"))) }
+}
+
+/// The edge server whose key a request shows. All keys from one network are counted before they are looked for.
+///
+/// # Errors
+/// 401 when it shows none that is good; 429 when there were too many.
+pub(crate) async fn identify_edge(state: &AppState, headers: &HeaderMap, network: Bucket) -> Result<EdgeIdentity, ApiError> {
+    let detail = "this needs Authorization: Bearer <edge key>";
+    let key = bearer(headers).ok_or_else(|| ApiError::unauthorized("not_signed_in", detail))?;
+    state.throttle.take(Class::Edge, network)?;
+    crate::edges::verify_key(&state.db, key).await
 }
 
 /// The limit of pages that are open to anyone and are not in the document: its own, and those that show it.
@@ -136,7 +178,7 @@ async fn within(taken: Result<Option<Allowance>, ApiError>, run: impl Future<Out
     }
 }
 
-fn network_bucket(request: &Request) -> Bucket {
+pub(crate) fn network_bucket(request: &Request) -> Bucket {
     Bucket::Network(network_of(address_of(request.extensions())))
 }
 
@@ -146,7 +188,7 @@ fn address_of(extensions: &Extensions) -> IpAddr {
 
 /// Who a request's token speaks for. One without a good token is a stranger like all others, and soon has had enough
 /// tries; and no session, ended or not, makes more queries than one that is live may.
-async fn identify(state: &AppState, headers: &HeaderMap, network: Bucket) -> Result<Identity, ApiError> {
+pub(crate) async fn identify(state: &AppState, headers: &HeaderMap, network: Bucket) -> Result<Identity, ApiError> {
     let token = bearer(headers);
     if let Some(identity) = token.and_then(|token| state.accounts.seen(token)) {
         return Ok(identity);
@@ -162,14 +204,17 @@ async fn identify(state: &AppState, headers: &HeaderMap, network: Bucket) -> Res
     }
 }
 
-fn forbidden() -> ApiError {
-    ApiError::new(StatusCode::FORBIDDEN, "forbidden", "this is for admins")
+/// Why most are refused.
+const FOR_ADMINS: &str = "this is for admins";
+
+pub(crate) fn forbidden(detail: &str) -> ApiError {
+    ApiError::new(StatusCode::FORBIDDEN, "forbidden", detail)
 }
 
 /// 405 with what the address takes; 403 where nobody may do anything.
 fn not_allowed(methods: &[(Method, Access)]) -> Response {
     if methods.is_empty() {
-        return forbidden().into_response();
+        return forbidden(FOR_ADMINS).into_response();
     }
     let mut names: Vec<&str> = methods.iter().map(|(method, _)| method.as_str()).collect();
     if names.contains(&"GET") {
@@ -210,7 +255,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
         let Some(identity) = parts.extensions.get::<Identity>().cloned() else {
             tracing::error!(path = parts.uri.path(), "a route open to anyone asks who is calling");
-            return Err(forbidden());
+            return Err(forbidden(FOR_ADMINS));
         };
         let address = address_of(&parts.extensions);
         let request_id = parts.extensions.get::<RequestId>().map(|RequestId(id)| id.clone()).unwrap_or_default();
@@ -224,7 +269,38 @@ impl<S: Sync> FromRequestParts<S> for Admin {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let caller = Caller::from_request_parts(parts, state).await?;
         // Once more, should a route publish less than it asks for.
-        if caller.identity.role == Role::Admin { Ok(Self(caller)) } else { Err(forbidden()) }
+        if caller.identity.role == Role::Admin { Ok(Self(caller)) } else { Err(forbidden(FOR_ADMINS)) }
+    }
+}
+
+/// The caller of a route for admins and the edge server that the path names.
+#[derive(Clone, Debug)]
+pub(crate) enum AdminOrEdge {
+    /// An admin.
+    Admin(Caller),
+    /// That edge server.
+    Edge(EdgeIdentity),
+}
+
+impl<S: Sync> FromRequestParts<S> for AdminOrEdge {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        if let Some(identity) = parts.extensions.get::<EdgeIdentity>() {
+            return Ok(Self::Edge(*identity));
+        }
+        Admin::from_request_parts(parts, state).await.map(|Admin(caller)| Self::Admin(caller))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for EdgeIdentity {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+        parts.extensions.get::<Self>().copied().ok_or_else(|| {
+            tracing::error!(path = parts.uri.path(), "a route that lets in no edge server asks which one is calling");
+            forbidden("this is for the edge server itself")
+        })
     }
 }
 
@@ -243,18 +319,21 @@ impl<S: Sync> FromRequestParts<S> for ClientAddress {
 mod tests {
     use super::*;
     use rstest::rstest;
-    use serde_json::json;
 
     #[rstest]
     #[case(json!({"security": [{}]}), Some(Access::Anyone(Class::Public)))]
     #[case(json!({"security": [{}], "x-rate-class": "auth"}), Some(Access::Anyone(Class::Auth)))]
     #[case(json!({"security": [{"bearer": []}]}), Some(Access::SignedIn))]
     #[case(json!({"security": [{"bearer": ["admin"]}]}), Some(Access::Admin))]
+    #[case(json!({"security": [{"edge": []}]}), Some(Access::Edge))]
+    #[case(json!({"security": [{"bearer": ["admin"]}, {"edge": []}]}), Some(Access::AdminOrEdge))]
     // What is not understood lets nobody in.
     #[case(json!({}), None)]
     #[case(json!({"security": []}), None)]
     #[case(json!({"security": [{"bearer": ["king"]}]}), None)]
     #[case(json!({"security": [{}, {"bearer": []}]}), None)]
+    #[case(json!({"security": [{"bearer": []}, {"edge": []}]}), None)]
+    #[case(json!({"security": [{"bearer": ["admin"], "edge": []}]}), None)]
     #[case(json!({"security": [{"cookie": []}]}), None)]
     fn access_is_what_the_document_says(#[case] operation: Value, #[case] expected: Option<Access>) {
         assert_eq!(access_of(&operation), expected);

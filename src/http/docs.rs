@@ -22,6 +22,9 @@ pub const OPENAPI_PATH: &str = "/openapi.json";
         (name = "discovery", description = "What is where, for phones; no token needed."),
         (name = "decorations", description = "What admins make of it: create, change, remove, import, export."),
         (name = "regions", description = "Named areas of the Earth."),
+        (name = "edge servers", description = "Which there are, how they are, and which is best for a place."),
+        (name = "devices", description = "Phones: where they are, and which edge server serves them."),
+        (name = "metrics", description = "What was measured."),
         (name = "accounts", description = "Signing in, and who may do what."),
         (name = "audit", description = "Who changed what and when."),
         (name = "health", description = "For orchestrators."),
@@ -43,6 +46,12 @@ impl Modify for Bearer {
             .build();
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+        let edge = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("ek_<id>_<secret>")
+            .description(Some("The key of an edge server, as POST /api/v1/edge-servers gives it; good for that edge server alone."))
+            .build();
+        components.add_security_scheme("edge", SecurityScheme::Http(edge));
     }
 }
 

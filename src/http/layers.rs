@@ -58,7 +58,13 @@ pub fn router(state: AppState) -> Router {
 pub(super) fn api_routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(docs::about()).merge(health::routes()).merge(crate::accounts::key_routes()).nest(
         "/api/v1",
-        crate::decorations::routes().merge(crate::regions::routes()).merge(crate::accounts::routes()).merge(crate::audit::routes()),
+        crate::decorations::routes()
+            .merge(crate::regions::routes())
+            .merge(crate::edges::routes())
+            .merge(crate::devices::routes())
+            .merge(crate::metrics::routes())
+            .merge(crate::accounts::routes())
+            .merge(crate::audit::routes()),
     )
 }
 

@@ -29,7 +29,7 @@ pub use layers::router;
 pub use throttle::{RateLimits, Throttle};
 pub use tls::{Tls, TlsError};
 
-pub(crate) use access::{Admin, Caller, ClientAddress};
+pub(crate) use access::{Admin, AdminOrEdge, Caller, ClientAddress, forbidden, identify, identify_edge, network_bucket};
 pub(crate) use api_error::{AccessFailures, BodyFailures, NotFound, ReadFailures, TooMany};
 pub(crate) use body::{JsonBody, is_encoded, media_type};
 pub(crate) use conditional::{IfMatch, IfNoneMatch, Tags, etag, precondition_required, version_mismatch};
@@ -38,4 +38,5 @@ pub(crate) use format::{FeatureCollection, Format, Page, Placed, answer, geo_jso
 pub(crate) use idempotency::{Claim, IdempotencyKey, claim, keep, key_reused};
 pub(crate) use path::{PathId, PathText};
 pub(crate) use query::{FromQuery, Nothing, QueryReader, StrictQuery};
+pub(crate) use security::bearer;
 pub(crate) use throttle::network_of;

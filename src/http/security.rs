@@ -93,7 +93,7 @@ pub(super) fn cors(origins: &[HeaderValue]) -> Option<CorsLayer> {
 }
 
 /// The token of `Authorization: Bearer`, if there is that one header.
-pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let value = values.next()?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;

@@ -27,7 +27,6 @@ pub(crate) enum Class {
     /// Admins.
     Admin,
     /// Edge servers.
-    #[expect(dead_code, reason = "has its place in RATE_LIMIT; the routes that edges call use it")]
     Edge,
 }
 
@@ -100,6 +99,8 @@ pub(crate) enum Bucket {
     Network(IpAddr),
     /// A signed-in account.
     Account(Uuid),
+    /// An edge server.
+    Edge(Uuid),
     /// A session whose token was not seen before.
     Session(Uuid),
     /// Passwords tried for an account (a hash of its name), from one network.

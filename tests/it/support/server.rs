@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use ar_supervisor::accounts;
+use ar_supervisor::background;
 use ar_supervisor::config::{DatabaseConfig, Environment};
 use ar_supervisor::db::Db;
 use ar_supervisor::http::{ConnectionLimits, Tls, router, serve};
@@ -91,7 +91,7 @@ impl TestServer {
         let state = AppState::new(Db::new(&config_of(database.clone())), &server, lifecycle.clone());
         if config.started {
             lifecycle.mark_started();
-            accounts::keep(&state, &lifecycle);
+            background::start(&state);
         }
         let tls = server.http.tls.as_ref().map(|files| Tls::load(files).expect("certificate and key"));
         let serving = tokio::spawn({
