@@ -5,7 +5,8 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use ar_supervisor::accounts::{self, create_admin};
+use ar_supervisor::accounts::create_admin;
+use ar_supervisor::background;
 use ar_supervisor::config::{DatabaseConfig, Environment};
 use ar_supervisor::db::Db;
 use ar_supervisor::http::router;
@@ -42,8 +43,7 @@ fn main() -> Outcome<()> {
 
     // One that hears of changes, and so may remember; and one that does not, and asks each time.
     let (remembering, asking) = (state(&options)?, state(&options)?);
-    let lifecycle = Lifecycle::new();
-    accounts::keep(&remembering, &lifecycle);
+    background::start(&remembering);
     let token = runtime.block_on(sign_in(&options, &remembering))?;
     runtime.block_on(async {
         for _ in 0..200 {
@@ -82,7 +82,7 @@ fn main() -> Outcome<()> {
     );
     println!("{table}");
     let machine = runtime.block_on(async { report::machine(&mut cluster.connect(&database, "auto").await?).await })?;
-    lifecycle.stop();
+    remembering.lifecycle.stop();
     runtime.block_on(clean(&cluster, &database))?;
     let intro = format!("`cargo bench --bench accounts`: who a bearer token speaks for, {TURNS} turns; the database on a Unix socket.");
     report::write_section("Knowing who asks", &format!("{intro}\n\n{machine}.\n\n{table}"))
@@ -107,7 +107,7 @@ async fn mean(count: u32, ask: impl AsyncFn() -> bool) -> Outcome<f64> {
 }
 
 fn config(primary: PgConnectOptions) -> DatabaseConfig {
-    DatabaseConfig { primary, replica: None, max_connections: 9 }
+    DatabaseConfig { primary, replica: None, max_connections: 14 }
 }
 
 fn state(options: &PgConnectOptions) -> Outcome<AppState> {

@@ -16,6 +16,7 @@ use tracing::Instrument;
 pub struct Lifecycle {
     started: Arc<AtomicBool>,
     stopping: CancellationToken,
+    drained: CancellationToken,
     tasks: TaskTracker,
 }
 
@@ -48,6 +49,18 @@ impl Lifecycle {
         self.stopping.cancel();
     }
 
+    /// Cancelled when, after the stop began, the last request has ended: nothing more comes to whoever collects
+    /// what requests leave, and he may write the rest.
+    #[must_use]
+    pub fn drained(&self) -> CancellationToken {
+        self.drained.clone()
+    }
+
+    /// Says that no request is under way any more, nor will be.
+    pub fn mark_drained(&self) {
+        self.drained.cancel();
+    }
+
     /// Runs a background task, which ends by itself once [`Self::stopping`] is cancelled.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(task);
@@ -58,8 +71,9 @@ impl Lifecycle {
         self.tasks.spawn(work.in_current_span())
     }
 
-    /// Waits until every background task has ended.
+    /// Says that no request is under way any more, and waits until every background task has ended.
     pub async fn tasks_ended(&self) {
+        self.drained.cancel();
         self.tasks.close();
         self.tasks.wait().await;
     }

@@ -7,8 +7,9 @@ use tokio::sync::Semaphore;
 
 use crate::accounts::Accounts;
 use crate::config::{ContentConfig, HttpConfig, ServerConfig, SupervisionConfig};
-use crate::db::Db;
+use crate::db::{Db, DbClock};
 use crate::devices::Devices;
+use crate::edges::Edges;
 use crate::http::{ApiError, CursorKey, Throttle};
 use crate::hub::Hub;
 use crate::lifecycle::Lifecycle;
@@ -28,6 +29,8 @@ pub struct AppState(Arc<Shared>);
 pub struct Shared {
     /// Connections to the database.
     pub db: Db,
+    /// The database's time.
+    pub clock: Arc<DbClock>,
     /// Seals cursors.
     pub cursor_key: CursorKey,
     /// Who is signed in, and how to sign in.
@@ -40,6 +43,8 @@ pub struct Shared {
     pub content: ContentConfig,
     /// How edge servers and devices are watched.
     pub supervision: SupervisionConfig,
+    /// Dials edge servers from our side.
+    pub edges: Edges,
     /// Sockets of edges and admins.
     pub hub: Hub,
     /// Where devices are.
@@ -58,14 +63,17 @@ impl AppState {
     /// The state of a service on a database.
     #[must_use]
     pub fn new(db: Db, config: &ServerConfig, lifecycle: Lifecycle) -> Self {
+        let clock = Arc::<DbClock>::default();
         Self(Arc::new(Shared {
             db,
+            clock: Arc::clone(&clock),
             cursor_key: CursorKey::derive(&config.tokens.secret),
-            accounts: Accounts::new(&config.tokens),
+            accounts: Accounts::new(&config.tokens, clock),
             throttle: Throttle::new(config.http.rate_limits),
             http: config.http.clone(),
             content: config.content.clone(),
             supervision: config.supervision.clone(),
+            edges: Edges::new(&config.supervision),
             hub: Hub::new(),
             devices: Devices::new(),
             metrics: Metrics::new(),
@@ -73,6 +81,11 @@ impl AppState {
             in_flight: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
             imports: Semaphore::new(MAX_IMPORTS),
         }))
+    }
+
+    /// Requests under way.
+    pub(crate) fn requests_in_flight(&self) -> usize {
+        MAX_IN_FLIGHT.saturating_sub(self.in_flight.available_permits())
     }
 
     /// Does what must not be left half done: it goes on when the client leaves, and a stop waits for it.

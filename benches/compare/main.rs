@@ -4,14 +4,18 @@
 //!
 //! Answers are compared first: what answers something else has no speed worth naming. Then the three take
 //! turns, several rounds, so that a noisy machine is noisy for all; what counts are medians and their ratios.
-//! Then what signing in costs under load (`sign_in`), service and load on a core each.
+//! Then what signing in costs under load (`sign_in`), service and load on a core each; then phones that say where they
+//! are (`devices`) and edge servers that hold their sockets open (`sockets`), each of which alone is measured with
+//! `AR_BENCH_ONLY=devices` or `sockets`.
 //!
 //! Environment: `AR_BENCH_ROWS` (the greatest size is taken), `AR_BENCH_CONNECTIONS` (8), `AR_BENCH_ROUNDS`
 //! (5), `AR_BENCH_SECONDS` (5, of each turn).
 
 mod answers;
+mod devices;
 mod service;
 mod sign_in;
+mod sockets;
 #[path = "../support/mod.rs"]
 mod support;
 mod tools;
@@ -38,6 +42,12 @@ async fn compare() -> Outcome<()> {
     let (connections, rounds, seconds) =
         (setting("AR_BENCH_CONNECTIONS", 8)?, setting("AR_BENCH_ROUNDS", 5)?, setting("AR_BENCH_SECONDS", 5)?);
     let load = Load { connections, seconds };
+    match only().as_deref() {
+        None => {}
+        Some("devices") => return devices::compare(load, rounds).await,
+        Some("sockets") => return sockets::measure().await,
+        Some(other) => return Err(format!("AR_BENCH_ONLY is devices or sockets, not {other}").into()),
+    }
     let cluster = BenchCluster::start()?;
     let database = cluster.database(&SQUARE, rows).await?;
     let radius_m = SQUARE.radius_m_for(ANSWER_ROWS, rows).round();
@@ -73,7 +83,16 @@ async fn compare() -> Outcome<()> {
     }
     summarise(&cluster, &database, rows, radius_m, load, &compared, &speeds).await?;
     drop((wrk, redis, service));
-    sign_in::compare(&cluster, &database, radius_m, load, rounds).await
+    sign_in::compare(&cluster, &database, radius_m, load, rounds).await?;
+    drop(cluster);
+    devices::compare(load, rounds).await?;
+    sockets::measure().await
+}
+
+/// The one part that is asked for.
+#[expect(clippy::disallowed_methods, reason = "benches are not the service: they have no configuration of their own")]
+fn only() -> Option<String> {
+    std::env::var("AR_BENCH_ONLY").ok()
 }
 
 async fn summarise(

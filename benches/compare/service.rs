@@ -2,7 +2,7 @@
 //! defaults but for the number of connections.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use crate::support::Outcome;
 use crate::support::database::BenchCluster;
@@ -36,9 +36,11 @@ impl Service {
         watcher.args([env!("CARGO_BIN_EXE_ar-supervisor"), "serve", "--no-migrate"]);
         watcher.env_remove("DATABASE_URL").env_remove("DATABASE_READ_URL").env("DB_USER", "ar_supervisor");
         watcher.env("DB_HOST", cluster.socket_dir()).env("DB_NAME", database);
-        // Three are for background work, a third of the rest each goes to boxes and to writes, what is left is for hot reads.
-        watcher.env("DATABASE_MAX_CONNECTIONS", (3 * connections + 1).to_string());
+        // Five are for background work, a third of the rest each goes to boxes and to writes, what is left is for hot reads.
+        watcher.env("DATABASE_MAX_CONNECTIONS", (3 * connections + 3).to_string());
         watcher.env("SERVER_HOST", "127.0.0.1").env("SERVER_PORT", "0").env("METRICS_PORT", "0").env("RATE_LIMIT", "off");
+        // Phones that wait for their turn are not silent.
+        watcher.env("DEVICE_PING_TIMEOUT", "1h");
         watcher.env("JWT_SECRET", "Only-for-Measuring-on-Loopback-0123456789").env("LOG_FORMAT", "json").env("LOG_LEVEL", "info");
         let mut watcher = watcher.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         let mut log = BufReader::new(watcher.stderr.take().ok_or("the service has no log")?).lines();
@@ -51,14 +53,37 @@ impl Service {
             }
             seen.push_str(&line);
         };
-        // What else it has to say is for whoever watches.
-        std::thread::spawn(move || log.map_while(Result::ok).for_each(|line| eprintln!("service: {line}")));
+        // What it warns of is for whoever watches.
+        std::thread::spawn(move || {
+            let warnings = log.map_while(Result::ok).filter(|line| !line.contains(r#""level":"INFO""#));
+            warnings.for_each(|line| eprintln!("service: {line}"));
+        });
         Ok(Self { watcher, url: format!("http://{address}") })
     }
 
     /// Address of its root.
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Process of the program itself, inside the shell.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub(crate) fn pid(&self) -> Outcome<u32> {
+        let shell = self.watcher.id();
+        let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children"))?;
+        let is_ours = |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "ar-supervisor");
+        children.split_whitespace().filter_map(|pid| pid.parse().ok()).find(is_ours).ok_or_else(|| "the service has no process".into())
+    }
+
+    /// Sends it SIGTERM, and waits for its end.
+    ///
+    /// # Errors
+    /// When it cannot be waited for.
+    pub(crate) fn stop(mut self) -> Outcome<ExitStatus> {
+        drop(self.watcher.stdin.take());
+        Ok(self.watcher.wait()?)
     }
 }
 

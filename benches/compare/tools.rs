@@ -54,7 +54,7 @@ pub(crate) fn after<'t>(text: &'t str, label: &str) -> Option<&'t str> {
     text.split_once(label)?.1.split_whitespace().next()
 }
 
-fn number_after(text: &str, label: &str) -> Outcome<f64> {
+pub(crate) fn number_after(text: &str, label: &str) -> Outcome<f64> {
     let word = after(text, label).ok_or_else(|| format!("no {label:?} in {text}"))?;
     word.trim_matches(',').parse().map_err(|_not_a_number| format!("{label:?} is followed by {word:?}").into())
 }
@@ -171,7 +171,7 @@ impl Pgbench {
 }
 
 /// Debian keeps it beside the server; the one on the PATH is a wrapper that looks for the system's cluster.
-fn find_pgbench() -> PathBuf {
+pub(crate) fn find_pgbench() -> PathBuf {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path().join("bin/pgbench"));
     versions.filter(|path| path.exists()).max().unwrap_or_else(|| PathBuf::from("pgbench"))
 }

@@ -41,6 +41,17 @@ impl BenchCluster {
         Ok(Self(PrivateCluster::start(&ClusterSettings { data_dir, durable: false, settings })?))
     }
 
+    /// One that waits for its disk at each commit; its data does not stay.
+    ///
+    /// # Errors
+    /// When PostgreSQL is missing or does not start; the message says what to install.
+    pub(crate) fn durable() -> Outcome<Self> {
+        let data_dir = reachable_dir(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-durable"))?;
+        let settings = ["shared_buffers=1GB", "max_wal_size=8GB", "checkpoint_timeout=1h", "autovacuum=off", "max_connections=300"];
+        let settings = settings.map(str::to_owned).to_vec();
+        Ok(Self(PrivateCluster::start(&ClusterSettings { data_dir, durable: true, settings })?))
+    }
+
     /// How to connect to a database of it.
     pub(crate) fn options(&self, database: &str) -> PgConnectOptions {
         self.0.options(database)
@@ -83,6 +94,19 @@ impl BenchCluster {
         migrate(&self.options(&name)).await?;
         self.warm(&name).await?;
         Ok(name)
+    }
+
+    /// A database with the schema and nothing in it, made anew.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(crate) async fn empty(&self, name: &str) -> Outcome<PgConnectOptions> {
+        let mut admin = self.options("postgres").connect().await?;
+        sqlx::raw_sql(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))).execute(&mut admin).await?;
+        sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut admin).await?;
+        admin.close().await?;
+        migrate(&self.options(name)).await?;
+        Ok(self.options(name))
     }
 
     /// Reads what will be measured into memory, and does what would otherwise happen in the background.

@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "each bench uses a part of it")]
 
 pub(crate) mod database;
+pub(crate) mod fleet;
 pub(crate) mod load;
 pub(crate) mod measure;
 pub(crate) mod questions;

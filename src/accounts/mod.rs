@@ -20,6 +20,7 @@ mod tickets;
 mod token;
 mod user;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::types::PgInterval;
@@ -43,20 +44,20 @@ pub struct Accounts {
     refresh_ttl: Duration,
     hasher: hasher::Hasher,
     live: live::LiveSessions,
-    clock: DbClock,
+    clock: Arc<DbClock>,
 }
 
 impl Accounts {
     /// Derives the keys and starts the hashing threads.
     #[must_use]
-    pub fn new(config: &TokenConfig) -> Self {
+    pub fn new(config: &TokenConfig, clock: Arc<DbClock>) -> Self {
         Self {
             tokens: token::TokenKeys::new(config),
             refresh: refresh::RefreshKeys::new(config),
             refresh_ttl: config.refresh_ttl,
             hasher: hasher::Hasher::start(),
             live: live::LiveSessions::new(),
-            clock: DbClock::default(),
+            clock,
         }
     }
 
@@ -96,10 +97,33 @@ impl Accounts {
         Ok(identity)
     }
 
+    /// Whom a ticket lets in to a path; it is spent by that.
+    ///
+    /// # Errors
+    /// 401 when it is not good, or no longer; 503 without the database.
+    pub(crate) async fn redeem_ticket(&self, db: &Db, ticket: &str, path: &str) -> Result<Identity, ApiError> {
+        let redeemed = tickets::redeem(db.write(), ticket, path).await.map_err(|error| DbError::new("spending a ticket", error))?;
+        redeemed.ok_or_else(|| ApiError::invalid_token("the ticket is not good, or no longer; POST /api/v1/auth/ws-ticket gives a new one"))
+    }
+
+    /// What somebody may do now; none when his session has ended.
+    ///
+    /// # Errors
+    /// Without the database.
+    pub(crate) async fn role_now(&self, db: &Db, identity: &Identity) -> Result<Option<Role>, DbError> {
+        let session = store::live_session(db.write(), identity.session_id, identity.user_id).await;
+        Ok(session.map_err(|error| DbError::new("looking for a session", error))?.map(|(role, _)| role))
+    }
+
     /// Password hashes made so far, for metrics and tests.
     #[must_use]
     pub fn hashes_done(&self) -> u64 {
         self.hasher.done()
+    }
+
+    /// The database's clock, as its sweeps last read it.
+    pub(crate) fn clock(&self) -> &DbClock {
+        &self.clock
     }
 
     fn refresh_life(&self) -> PgInterval {

@@ -8,10 +8,12 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
+use sqlx::PgPool;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::identity::{Identity, Role};
 use super::token::Jwks;
 use crate::db::DbError;
 use crate::http::{AccessFailures, ApiError, BodyFailures, Caller, JsonBody, Nothing, ReadFailures, StrictQuery, TooMany};
@@ -75,6 +77,24 @@ async fn ticket(State(state): State<AppState>, caller: Caller, body: JsonBody) -
     });
     stored.await?;
     Ok((StatusCode::CREATED, Json(Ticket { ticket, expires_in: TICKET_LIFE_S })).into_response())
+}
+
+/// Spends a ticket for a path; who it lets in, if it is good still and its session lives.
+pub(super) async fn redeem(pool: &PgPool, ticket: &str, path: &str) -> Result<Option<Identity>, sqlx::Error> {
+    let hash = keys::sha256(ticket.as_bytes());
+    sqlx::query_as!(
+        Identity,
+        r#"WITH spent AS (
+               DELETE FROM ar.ws_tickets WHERE ticket_hash = $1 AND path = $2 AND expires_at > now() RETURNING session_id
+           )
+           SELECT u.id AS user_id, s.id AS session_id, u.role AS "role: Role"
+           FROM spent JOIN ar.user_sessions s ON s.id = spent.session_id JOIN ar.users u ON u.id = s.user_id
+           WHERE s.revoked_at IS NULL AND s.expires_at > now() AND u.is_active"#,
+        &hash,
+        path
+    )
+    .fetch_optional(pool)
+    .await
 }
 
 /// The public keys

@@ -11,18 +11,24 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use indicatif::{ProgressBar, ProgressStyle};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{ConnectOptions, Connection};
+use tokio_util::sync::CancellationToken;
 
+use super::simulate::{self, Cast, Reporter, SimulateError, Snapshot};
 use super::{Outcome, serve};
 use crate::accounts::{self, CreateAdminError};
 use crate::config::{DatabaseConfig, Environment};
 use crate::db::{self, ClusterSettings, Db, PrivateCluster};
 use crate::demo::{self, Size};
 use crate::keys;
+use crate::lifecycle::stop_signal;
 
 /// E-mail of the admin that is there from the start.
 const ADMIN: &str = "admin@example.org";
 /// Name of the database in the private cluster.
 const DATABASE: &str = "ar_supervisor";
+/// Phones of the simulation, and seconds between two lines about it.
+const SIMULATED_DEVICES: usize = 1000;
+const SIMULATION_LINES_S: u64 = 10;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -32,6 +38,9 @@ pub(super) struct Args {
     /// How much demo data to load, if it is not there yet
     #[arg(long, value_name = "SIZE", default_value = "full")]
     demo: Size,
+    /// Simulate the edge servers that are there and 1,000 phones, until Ctrl-C
+    #[arg(long)]
+    simulate: bool,
 }
 
 pub(super) async fn run(environment: &Environment, args: &Args) -> Outcome {
@@ -66,10 +75,20 @@ pub(super) async fn run(environment: &Environment, args: &Args) -> Outcome {
     }
     loading.close().await;
 
-    let password = admin(&database, &data_dir.join("admin-password")).await?;
+    let password_file = data_dir.join("admin-password");
+    let password = admin(&database, &password_file).await?;
     let scheme = if server.http.tls.is_some() { "https" } else { "http" };
-    greet(&format!("{scheme}://{address}"), &cluster, &password);
-    let outcome = serve::serve(listener, &database, &server, async |_| Ok(())).await;
+    let base = format!("{scheme}://{address}");
+    greet(&base, &cluster, &password, &password_file);
+    let signal = stop_signal()?;
+    let stopped = async {
+        if args.simulate {
+            simulate_until(signal, base, password, &password_file).await;
+        } else {
+            signal.await;
+        }
+    };
+    let outcome = serve::serve(listener, &database, &server, async |_| Ok(()), Box::pin(stopped)).await;
     tokio::task::spawn_blocking(move || drop(cluster)).await?;
     outcome
 }
@@ -77,6 +96,60 @@ pub(super) async fn run(environment: &Environment, args: &Args) -> Outcome {
 fn default_data_dir(environment: &Environment) -> PathBuf {
     let base = environment.folder("XDG_DATA_HOME").or_else(|| Some(environment.folder("HOME")?.join(".local/share")));
     base.unwrap_or_else(std::env::temp_dir).join("ar-supervisor")
+}
+
+/// Lets the edge servers of the demo connect and phones move until the signal, and ends before the service does,
+/// so that it can take away what it made. Whatever goes wrong with it, the service goes on.
+async fn simulate_until(signal: impl Future<Output = ()>, url: String, password: SecretString, password_file: &Path) {
+    let settings = simulate::Settings {
+        url,
+        email: ADMIN.to_owned(),
+        password,
+        edges: usize::MAX,
+        devices: SIMULATED_DEVICES,
+        duration: None,
+        every: Duration::from_secs(5),
+        adopt: true,
+        churn_pct_per_minute: 10.0,
+        seed: simulate::random_seed(),
+        keep: false,
+    };
+    let stop = CancellationToken::new();
+    let simulated = async {
+        match simulate::run(settings, &stop, &mut LogLines { earlier: None }).await {
+            Ok(summary) => println!("{summary}"),
+            Err(SimulateError::WrongPassword { .. }) => println!(
+                "Nothing is simulated: the admin has another password than the one in {}.\n\
+                 In another terminal, ar-supervisor simulate --adopt --edges 60 --devices {SIMULATED_DEVICES} --for 10m asks for it.",
+                password_file.display()
+            ),
+            Err(error) => println!("Nothing is simulated: {error}"),
+        }
+    };
+    let stopped = async {
+        signal.await;
+        stop.cancel();
+    };
+    tokio::join!(simulated, stopped);
+}
+
+/// The simulation between the service's own log lines.
+struct LogLines {
+    earlier: Option<Snapshot>,
+}
+
+impl Reporter for LogLines {
+    fn tell(&mut self, text: &str) {
+        tracing::info!("simulation: {text}");
+    }
+
+    fn show(&mut self, cast: &Cast, snapshot: &Snapshot) {
+        let shown = self.earlier.as_ref().map_or(0, |earlier| earlier.elapsed().as_secs());
+        if snapshot.elapsed().as_secs() >= shown + SIMULATION_LINES_S {
+            tracing::info!("simulation: {}", simulate::line(cast, snapshot, self.earlier.as_ref()));
+            self.earlier = Some(snapshot.clone());
+        }
+    }
 }
 
 /// A random text in a file that nobody else reads, made at the first start and kept.
@@ -123,7 +196,7 @@ fn progress_bar() -> ProgressBar {
     bar
 }
 
-fn greet(base: &str, cluster: &PrivateCluster, password: &SecretString) {
+fn greet(base: &str, cluster: &PrivateCluster, password: &SecretString, password_file: &Path) {
     println!(
         "
 ar-supervisor is ready at {base}
@@ -140,9 +213,12 @@ What is in a country, as GeoJSON?
   curl -H 'Accept: application/geo+json' '{base}/api/v1/decorations/region?region=germany&limit=3'
 Sign in as the admin; the access_token opens the rest of the API
   curl -s '{base}/api/v1/auth/login' --json '{{\"email\": \"{ADMIN}\", \"password\": \"{password}\"}}'
+Let edge servers connect and phones move about, from another terminal (or start with ar-supervisor dev --simulate)
+  ar-supervisor simulate --url {base} --adopt --devices {SIMULATED_DEVICES} --for 10m --password-file '{password_file}'
 
 Ctrl-C stops it; the data stays.",
         socket = cluster.socket_dir().display(),
         password = password.expose_secret(),
+        password_file = password_file.display(),
     );
 }

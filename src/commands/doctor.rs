@@ -66,6 +66,7 @@ pub(super) async fn run(environment: &Environment, args: &Args) -> Outcome {
             tell("indexes", indexes(connection).await);
             tell("analysts' role", analyst(connection).await);
             tell("stored cells", cells(connection, args).await);
+            tell("places at edges", places(connection).await);
             tell("admins", admins(connection).await);
             tell("clock", clock(connection).await);
         }
@@ -107,6 +108,28 @@ fn certificate(environment: &Environment) -> Finding {
             "name a certificate chain and its private key, both PEM, that the service may read",
         ),
     }
+}
+
+/// Every edge must count the devices that it has: who counts too many refuses phones that it could take.
+async fn places(connection: &mut PgConnection) -> Finding {
+    let wrong: Vec<(Uuid, i32, i64)> = sqlx::query_as(
+        "SELECT l.edge_server_id, l.current_connections, count(d.device_id)
+         FROM ar.edge_load l LEFT JOIN ar.device_connections d ON d.edge_server_id = l.edge_server_id
+         GROUP BY l.edge_server_id HAVING l.current_connections <> count(d.device_id) ORDER BY 1",
+    )
+    .fetch_all(&mut *connection)
+    .await
+    .map_err(unexpected)?;
+    if let Some((edge, counted, there)) = wrong.first() {
+        let cure = "while the service is stopped: UPDATE ar.edge_load l SET current_connections = \
+                    (SELECT count(*) FROM ar.device_connections d WHERE d.edge_server_id = l.edge_server_id)";
+        return fault(format!("counted wrong at {} edges: {edge} counts {counted} devices and has {there}", wrong.len()), cure);
+    }
+    let (edges, devices): (i64, i64) = sqlx::query_as("SELECT count(*), coalesce(sum(current_connections), 0)::bigint FROM ar.edge_load")
+        .fetch_one(connection)
+        .await
+        .map_err(unexpected)?;
+    Ok(format!("{devices} devices at {edges} edges are counted right"))
 }
 
 /// Without an admin the service is whole, only nobody manages its content.

@@ -6,12 +6,15 @@ mod doctor;
 mod export;
 mod import;
 mod migrate;
+mod password;
 mod serve;
+pub mod simulate;
 
 use std::error::Error;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use serde::Serialize;
 
 use crate::config::{Environment, LogFormat};
 
@@ -39,10 +42,14 @@ enum Command {
     Import(import::Args),
     /// Export all decorations as NDJSON, GeoJSON or CSV, for `import` to read
     Export(export::Args),
+    /// Simulate edge servers and phones against a running server, and say how it bears them
+    Simulate(simulate::Args),
     /// Check the configuration and the database, and say how to cure what is wrong
     Doctor(doctor::Args),
     /// Print the OpenAPI document of the HTTP interface
     Openapi,
+    /// Print the AsyncAPI document of the sockets
+    Asyncapi,
 }
 
 /// What a command ends with.
@@ -55,13 +62,15 @@ pub fn run(CommandLine { command }: CommandLine) -> ExitCode {
     let log_format = if matches!(command, Command::Serve(_)) { LogFormat::Json } else { LogFormat::Pretty };
     let outcome =
         environment.log(log_format).map_err(Into::into).and_then(|log| crate::telemetry::start(&log)).and_then(|()| match command {
-            Command::Openapi => print_openapi(),
+            Command::Openapi => print(&crate::http::openapi()),
+            Command::Asyncapi => print(&crate::hub::asyncapi()),
             Command::Serve(args) => block_on(serve::run(&environment, &args)),
             Command::Dev(args) => block_on(dev::run(&environment, &args)),
             Command::Migrate => block_on(migrate::run(&environment)),
             Command::Admin(args) => block_on(admin::run(&environment, &args)),
             Command::Export(args) => block_on(export::run(&environment, &args)),
             Command::Import(args) => block_on(import::run(&environment, &args)),
+            Command::Simulate(args) => block_on(simulate::run_command(&args)),
             Command::Doctor(args) => block_on(doctor::run(&environment, &args)),
         });
     outcome.unwrap_or_else(|error| {
@@ -79,7 +88,7 @@ fn block_on(command: impl Future<Output = Outcome>) -> Outcome {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(command)
 }
 
-fn print_openapi() -> Outcome {
-    println!("{}", crate::http::openapi().to_pretty_json()?);
+fn print(document: &impl Serialize) -> Outcome {
+    println!("{}", serde_json::to_string_pretty(document)?);
     Ok(ExitCode::SUCCESS)
 }

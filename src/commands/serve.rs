@@ -17,8 +17,10 @@ use crate::state::AppState;
 
 /// Time between attempts to reach a database that is not there.
 const RETRY: Duration = Duration::from_millis(500);
-/// Time that background tasks get to end.
-const TASKS_DRAIN: Duration = Duration::from_secs(5);
+/// Time that connections to the database get to close.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// When, after a stop began, what still runs is cut off: sockets that are sent away, and writers that flush.
+const HARD_STOP: Duration = Duration::from_secs(28);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -50,7 +52,7 @@ pub(super) async fn run(environment: &Environment, args: &Args) -> Outcome {
         }
         Ok(())
     };
-    serve(listener, &database, &server, start).await
+    serve(listener, &database, &server, start, stop_signal()?).await
 }
 
 /// Opens the port.
@@ -62,15 +64,15 @@ pub(super) async fn listen(server: &ServerConfig) -> Result<TcpListener, Box<dyn
     TcpListener::bind(address).await.map_err(|source| ListenError { address, source }.into())
 }
 
-/// Serves until a signal; `start` is what must be done before requests can be served. Health is answered
+/// Serves until `stopped` resolves; `start` is what must be done before requests can be served. Health is answered
 /// meanwhile, so that an orchestrator sees a live process.
 pub(super) async fn serve(
     listener: TcpListener,
     database: &DatabaseConfig,
     server: &ServerConfig,
     start: impl AsyncFnOnce(&Lifecycle) -> Result<(), Box<dyn std::error::Error + Send + Sync>>,
+    stopped: impl Future<Output = ()>,
 ) -> Outcome {
-    let signal = stop_signal()?;
     let tls = server.http.tls.as_ref().map(Tls::load).transpose()?;
     let lifecycle = Lifecycle::new();
     let db = Db::new(database);
@@ -89,18 +91,21 @@ pub(super) async fn serve(
     };
     let stop = async {
         let failure = tokio::select! {
-            () = signal => None,
+            () = stopped => None,
             failure = started => failure.err(),
         };
         tracing::info!("stopping");
         lifecycle.stop();
-        failure
+        (failure, tokio::time::Instant::now())
     };
-    let (failure, ()) = tokio::join!(stop, http::serve(listener, router, ConnectionLimits::default(), tls, &lifecycle));
-    if tokio::time::timeout(TASKS_DRAIN, lifecycle.tasks_ended()).await.is_err() {
+    let ((failure, stop_began), ()) = tokio::join!(stop, http::serve(listener, router, ConnectionLimits::default(), tls, &lifecycle));
+    if tokio::time::timeout_at(stop_began + HARD_STOP, lifecycle.tasks_ended()).await.is_err() {
         tracing::warn!("background tasks cut off");
     }
-    db.close().await;
+    // Work that was cut off may hold a connection for ever.
+    if tokio::time::timeout(CLOSE_TIMEOUT, db.close()).await.is_err() {
+        tracing::warn!("connections to the database cut off");
+    }
     tracing::info!("stopped");
     failure.map_or(Ok(ExitCode::SUCCESS), Err)
 }

@@ -16,7 +16,27 @@ impl DbClock {
     /// The database's time in whole seconds since 1970.
     #[must_use]
     pub fn now_s(&self) -> i64 {
-        (own_ms() + self.ahead_ms.load(Ordering::Relaxed)).div_euclid(1000)
+        self.now_ms().div_euclid(1000)
+    }
+
+    /// The database's time in milliseconds since 1970.
+    #[must_use]
+    pub fn now_ms(&self) -> i64 {
+        own_ms() + self.ahead_ms.load(Ordering::Relaxed)
+    }
+
+    /// The database's time.
+    #[must_use]
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        DateTime::from_timestamp_millis(own_ms() + self.ahead_ms.load(Ordering::Relaxed)).unwrap_or_default()
+    }
+
+    /// How far the database's clock is ahead of ours, in seconds.
+    #[must_use]
+    pub(crate) fn ahead_s(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds of some thousand years fit")]
+        let ahead_s = self.ahead_ms.load(Ordering::Relaxed) as f64 / 1000.0;
+        ahead_s
     }
 
     /// Takes a reading of the database's clock, made between `asked_ms` and now.

@@ -35,13 +35,24 @@ impl DbError {
         self.doing
     }
 
+    /// Whether it did not end in time, so that it may have been done.
+    #[must_use]
+    pub(crate) fn is_timeout(&self) -> bool {
+        matches!(self.source, Cause::TimedOut)
+    }
+
     /// Whether the database was away or too busy, so that the same may succeed later.
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
         match &self.source {
             Cause::TimedOut => true,
-            Cause::Statement(error) => breaks_connection(error) || is_busy(error),
+            Cause::Statement(error) => Self::means_unavailable(error),
         }
+    }
+
+    /// The same of a driver error.
+    pub(crate) fn means_unavailable(error: &sqlx::Error) -> bool {
+        breaks_connection(error) || is_busy(error)
     }
 }
 

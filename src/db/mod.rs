@@ -9,18 +9,20 @@
 
 mod clock;
 mod cluster;
+mod deadline;
 mod error;
 mod migrate;
 mod notices;
 mod read_pool;
 
 use sqlx::postgres::PgPoolOptions;
-use sqlx::{ConnectOptions, PgPool};
+use sqlx::{ConnectOptions, PgConnection, PgPool};
 use std::time::Duration;
 
 pub use clock::DbClock;
 pub(crate) use clock::own_ms;
 pub use cluster::{ClusterError, ClusterSettings, PrivateCluster, reachable_dir};
+pub(crate) use deadline::within_deadline;
 pub use error::DbError;
 pub use migrate::{MIGRATOR, MigrateFailure, Migrated, migrate, sql_layer_digest};
 pub(crate) use notices::{Notice, hear};
@@ -31,8 +33,19 @@ use crate::config::DatabaseConfig;
 /// How long a request waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Connections that are not for requests: one listens for notices, one sweeps, one cleans up.
-const BACKGROUND_CONNECTIONS: u32 = 3;
+/// Connections that are not for requests: one listens for notices, the others watch,
+/// sweep and clean up.
+const BACKGROUND_CONNECTIONS: u32 = 5;
+
+/// How long a connection that is given back may take to be fit again.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Ends what somebody left open: a cancelled `begin` can leave a transaction (seen on sqlx 0.9.0). A connection that does
+/// not answer is closed, so that it does not keep its place in the pool.
+async fn end_transaction(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let ended = tokio::time::timeout(RELEASE_TIMEOUT, sqlx::raw_sql("ROLLBACK").execute(connection)).await;
+    ended.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map(|_| true)
+}
 
 /// All connections of this process; cheap to clone. Made without connecting: the service starts, and lives
 /// on, without its database.
@@ -63,11 +76,13 @@ impl Db {
             .application_name(&application("write"))
             .options(limits)
             .options([("client_min_messages", "error"), ("plan_cache_mode", "force_custom_plan")]);
-        let background = config.primary.clone().application_name(&application("background")).options(limits);
+        let background =
+            config.primary.clone().application_name(&application("background")).options(limits).options([("client_min_messages", "error")]);
         Self {
             background: PgPoolOptions::new()
                 .max_connections(BACKGROUND_CONNECTIONS)
                 .acquire_timeout(ACQUIRE_TIMEOUT)
+                .after_release(|connection, _| Box::pin(end_transaction(connection)))
                 .connect_lazy_with(background),
             hot: ReadPool::new(hot, for_requests - 2 * each),
             shaped: ReadPool::new(shaped, each),
@@ -75,12 +90,7 @@ impl Db {
                 .max_connections(each)
                 .acquire_timeout(ACQUIRE_TIMEOUT)
                 .test_before_acquire(false)
-                .after_release(|connection, _| {
-                    Box::pin(async move {
-                        // A cancelled `begin` can leave a transaction open (seen on sqlx 0.9.0).
-                        sqlx::raw_sql("ROLLBACK").execute(connection).await.map(|_| true)
-                    })
-                })
+                .after_release(|connection, _| Box::pin(end_transaction(connection)))
                 .connect_lazy_with(write),
         }
     }

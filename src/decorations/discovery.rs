@@ -126,6 +126,8 @@ async fn nearby(State(state): State<AppState>, format: Format, StrictQuery(query
     let next_cursor = state.cursor_key.cut_page(&scope, &mut items, limit, |last| {
         [last.distance_meters.to_be_bytes().as_slice(), last.decoration.id.as_bytes()].concat()
     });
+    let answered = items.iter().map(|item| (item.decoration.id, item.decoration.h3.r7));
+    state.metrics.usage.answered(state.clock.now_s(), answered);
     answer(format, items, next_cursor)
 }
 

@@ -1,8 +1,6 @@
 //! Writing decorations: the new and the changed ones, whole rows at a time, with all that goes with them in
 //! one transaction: their cells and outlines, and what edges must learn of them.
 
-use std::collections::HashSet;
-
 use geo_types::Point;
 use h3o::Resolution;
 use sqlx::PgConnection;
@@ -11,7 +9,7 @@ use uuid::Uuid;
 use super::content::Content;
 use super::model::AssetType;
 use crate::edges::SYNC_MARGIN;
-use crate::geo::{Cell, Cells, Geog, Geom, LatLng};
+use crate::geo::{Cell, Cells, Geog, LatLng};
 
 /// A decoration that is there already, deleted ones included.
 pub(super) struct Present {
@@ -144,28 +142,8 @@ pub(super) fn drawn_cells(position: LatLng) -> impl Iterator<Item = Cell> {
     [cells.r5, cells.r7].into_iter().chain(counted.into_iter().filter_map(move |resolution| cells.r9.parent(resolution)))
 }
 
-/// Stores the outlines of cells that are not stored yet.
-pub(super) async fn ensure_outlines(connection: &mut PgConnection, cells: &HashSet<Cell>) -> Result<(), sqlx::Error> {
-    let numbers: Vec<i64> = cells.iter().map(|cell| cell.to_db()).collect();
-    let missing = sqlx::query_scalar!(
-        r#"SELECT n.cell AS "cell!" FROM unnest($1::bigint[]) AS n(cell) WHERE NOT EXISTS (SELECT FROM ar.h3_cells c WHERE c.cell = n.cell) ORDER BY 1"#,
-        &numbers
-    );
-    let missing = missing.fetch_all(&mut *connection).await?;
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let missing: Vec<Cell> = missing.into_iter().filter_map(|number| Cell::from_db(number).ok()).collect();
-    sqlx::query!(
-        "INSERT INTO ar.h3_cells (cell, resolution, boundary) SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::geometry[]) ON CONFLICT DO NOTHING",
-        &missing.iter().map(|cell| cell.to_db()).collect::<Vec<_>>(),
-        &missing.iter().map(|cell| i16::from(u8::from(cell.resolution()))).collect::<Vec<_>>(),
-        &missing.iter().map(|cell| Geom(cell.outline())).collect::<Vec<_>>() as _
-    )
-    .execute(connection)
-    .await
-    .map(|_| ())
-}
+/// Decorations of one transaction that instances are told of one by one.
+const MAX_TOLD: usize = 100;
 
 /// Marks what edges must learn of decorations that were written: who should hold one gets it, in its state as of
 /// now, and who holds one and should not is to remove it. The decorations must be locked, so that numbers rise
@@ -195,8 +173,11 @@ pub(super) async fn mark_for_edges(connection: &mut PgConnection, ids: &[Uuid]) 
         ids,
         SYNC_MARGIN.0
     )
-    .fetch_all(connection)
+    .fetch_all(&mut *connection)
     .await?;
     edges.sort_unstable();
+    // One by one as long as they are few; then only that there were many.
+    let told: &[Uuid] = if ids.len() <= MAX_TOLD { ids } else { &[Uuid::nil()] };
+    sqlx::query!("SELECT pg_notify('ar', 'decoration:' || id) FROM unnest($1::uuid[]) AS id", told).fetch_all(connection).await?;
     Ok(edges)
 }

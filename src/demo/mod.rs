@@ -18,7 +18,7 @@ use sqlx::{PgConnection, PgPool};
 use crate::db::DbError;
 use crate::decorations::fold_counts;
 use crate::decorations::import::{ImportError, import_contents};
-use crate::edges::{self, NewEdge, SYNC_MARGIN};
+use crate::edges::{self, NewEdge};
 use crate::geo::LatLng;
 use crate::regions::{self, Kind, NewRegion};
 
@@ -168,7 +168,7 @@ async fn load_edges(connection: &mut PgConnection) -> Result<usize, DemoError> {
             max_connections: 1000,
         };
         if !present.contains(&edge.name) {
-            edges::add(connection, &edge, SYNC_MARGIN).await?;
+            edges::add(connection, edge).await?;
             loaded += 1;
         }
     }

@@ -1,22 +1,46 @@
 //! Edge servers: what admins set, the keys they sign in with, their health, and which one is best for a place.
 
+mod admin;
+mod background;
+mod best;
+mod content;
 mod coverage;
+mod egress;
+mod health;
+mod health_check;
 mod keys;
+mod model;
+mod probe;
+mod status;
 mod store;
 
-pub use coverage::circle_cells;
+pub(crate) use background::keep;
+pub use coverage::{area_cells, circle_cells};
+pub(crate) use health::{Beat, beat, samples};
 pub(crate) use keys::{EdgeIdentity, is_edge_key, verify as verify_key};
-pub(crate) use store::SYNC_MARGIN;
+pub use model::Health;
 pub use store::{NewEdge, add};
+pub(crate) use store::{SYNC_MARGIN, announce};
 
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::config::SupervisionConfig;
 use crate::state::AppState;
+
+/// Dials edge servers from our side, where policy allows it.
+pub struct Edges {
+    prober: probe::Prober,
+}
+
+impl Edges {
+    /// By the rules of the configuration.
+    #[must_use]
+    pub(crate) fn new(config: &SupervisionConfig) -> Self {
+        Self { prober: probe::Prober::new(config) }
+    }
+}
 
 /// The routes of this feature, below `/api/v1`.
 pub(crate) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
+    admin::routes().merge(status::routes()).merge(best::routes()).merge(health_check::routes())
 }
-
-/// Starts what goes on by itself; it ends with the service.
-pub(crate) fn keep(_state: &AppState) {}

@@ -8,12 +8,14 @@ mod codec;
 mod lat_lng;
 mod length;
 mod outline;
+mod stored_outlines;
 
 pub use bounds::{Bounds, BoundsError};
 pub use cell::{Cell, Cells, ClusterResolution, ClusterResolutionError};
 pub use codec::{CodecError, Geog, Geom, SRID_WGS84};
 pub use lat_lng::{LatLng, LatLngError};
 pub use length::{Metres, Radius, RadiusError};
+pub(crate) use stored_outlines::ensure_outlines;
 
 /// Rounds degrees to the 8 decimals that are stored and answered (about 1 mm), and makes −0 a plain 0.
 pub(crate) fn round_deg(deg: f64) -> f64 {

@@ -95,6 +95,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ConnectionLimi
     if tokio::time::timeout(limits.drain, connections.wait()).await.is_err() {
         tracing::warn!(open = connections.len(), "connections cut off at the end of the drain");
     }
+    lifecycle.mark_drained();
 }
 
 async fn connection(

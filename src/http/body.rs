@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, OptionalFromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 
 use super::place::Place;
@@ -50,6 +50,21 @@ impl<S: Sync, const MAX: usize> FromRequest<S> for JsonBody<MAX> {
                 Err(faults.into())
             }
         }
+    }
+}
+
+/// A body that may be left out: then there is neither a byte nor a media type.
+impl<S: Sync, const MAX: usize> OptionalFromRequest<S> for JsonBody<MAX> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Option<Self>, ApiError> {
+        if !request.body().is_end_stream() || request.headers().contains_key(header::CONTENT_TYPE) {
+            return <Self as FromRequest<S>>::from_request(request, state).await.map(Some);
+        }
+        let mut query = QueryReader::new(request.uri().query().unwrap_or_default());
+        Nothing::from_query(&mut query);
+        let faults = query.into_faults();
+        if faults.is_empty() { Ok(None) } else { Err(faults.into()) }
     }
 }
 

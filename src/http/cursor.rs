@@ -16,8 +16,8 @@ use crate::keys;
 /// Bytes of the seal: 128 bits.
 const SEAL_LEN: usize = 16;
 
-/// Longest text of a cursor we make, and so the longest we read.
-const MAX_TEXT_LEN: usize = 512;
+/// Longest text of a cursor we make, and so the longest we read: a device's id may have 1,020 bytes.
+const MAX_TEXT_LEN: usize = 1536;
 
 /// A cursor that looks like one of ours; its seal is not checked yet.
 #[derive(Clone, Debug, PartialEq, Eq)]

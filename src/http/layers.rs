@@ -37,12 +37,16 @@ pub fn router(state: AppState) -> Router {
         .route_layer(middleware::from_fn_with_state((state.clone(), table), access::layer))
         .route_layer(middleware::from_fn_with_state(state.clone(), shed));
     let pages = docs::routes(openapi)
+        .merge(crate::hub::pages())
         .route("/", get(|| async { Redirect::temporary("/docs/") }))
         .route_layer(middleware::from_fn_with_state(state.clone(), access::throttle_pages));
+    // Sockets look after themselves: who may open one is looked at there, because a browser cannot send a header.
+    let sockets = crate::hub::routes().with_state(state.clone());
     let cors = option_layer(security::cors(&state.http.allowed_origins));
     Router::new()
         .merge(api)
         .merge(pages)
+        .merge(sockets)
         // Only the routes inside know which of them matched.
         .route_layer(middleware::from_fn(context::note_route))
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))

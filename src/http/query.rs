@@ -10,8 +10,8 @@ use percent_encoding::percent_decode;
 use uuid::Uuid;
 
 use super::{ApiError, Cursor};
-use crate::geo::{Bounds, BoundsError, LatLng};
-use crate::input::{FaultKind, Faults, IntegerText, check_text, decimal, integer, read_time};
+use crate::geo::{Bounds, BoundsError, LatLng, Metres, Radius};
+use crate::input::{FaultKind, Faults, IntegerText, check_text, decimal, integer, read_time, whole_seconds};
 
 /// A type that is read from a query string.
 pub(crate) trait FromQuery: Sized {
@@ -213,6 +213,35 @@ impl QueryReader {
         Err(())
     }
 
+    /// Times `from` and `to` that may be given; when both are, the first comes before the second.
+    pub(crate) fn time_range(&mut self) -> Result<[Option<DateTime<Utc>>; 2], ()> {
+        let (from, to) = (self.optional_time("from"), self.optional_time("to"));
+        let range = [from?, to?];
+        if let [Some(from), Some(to)] = range
+            && from >= to
+        {
+            self.faults.out_of_domain("from", "out_of_order", "is not before to");
+            return Err(());
+        }
+        Ok(range)
+    }
+
+    /// A length of time between `least_s` and `most_s` seconds that may be given, such as `5m`; `Err(())` when a
+    /// fault was noted.
+    pub(crate) fn optional_duration_s(&mut self, name: &str, least_s: i64, most_s: i64) -> Result<Option<i64>, ()> {
+        let Some(text) = self.take(name) else { return Ok(None) };
+        match whole_seconds(&text) {
+            IntegerText::Fits(length_s) if (least_s..=most_s).contains(&length_s) => return Ok(Some(length_s)),
+            IntegerText::NotAnInteger => {
+                self.faults.unreadable(name, "not_a_duration", "is not a whole number with a unit, such as 30s, 5m, 1h or 1d");
+            }
+            IntegerText::Fits(_) | IntegerText::TooLong => {
+                self.faults.out_of_domain(name, "out_of_range", format!("is outside {least_s}s to {most_s}s"));
+            }
+        }
+        Err(())
+    }
+
     /// A cursor that may be given; its seal is checked by the handler, which knows the filters.
     pub(crate) fn cursor(&mut self) -> Result<Option<Cursor>, ()> {
         let Some(text) = self.take("cursor") else { return Ok(None) };
@@ -221,6 +250,17 @@ impl QueryReader {
             self.faults.unreadable("cursor", "bad_cursor", "is not a cursor of ours");
         }
         cursor.map(Some).ok_or(())
+    }
+
+    /// A circle that may be given by `lat`, `lng` and `radius` in metres: `lat` and `lng` together, `radius` only with
+    /// them; `Err(())` when a fault was noted.
+    pub(crate) fn optional_circle(&mut self) -> Result<Option<(LatLng, Radius)>, ()> {
+        if !["lat", "lng", "radius"].iter().any(|name| self.is_given(name)) {
+            return Ok(None);
+        }
+        let position = self.position();
+        let radius = self.optional_decimal("radius", |metres| Radius::new(Metres(metres)))?;
+        Ok(Some((position.ok_or(())?, radius.unwrap_or(Radius::DEFAULT))))
     }
 
     /// `lat` and `lng`, both required.

@@ -92,6 +92,19 @@ pub(super) fn cors(origins: &[HeaderValue]) -> Option<CorsLayer> {
     Some(layer)
 }
 
+/// Whether a request comes from no page, from one of ours, or from one of an allowed origin. For sockets, which browsers
+/// open from anywhere.
+pub(crate) fn is_own_origin(request: &Request, allowed: &[HeaderValue]) -> bool {
+    let Some(origin) = request.headers().get(header::ORIGIN) else { return true };
+    if allowed.iter().any(|allowed| allowed.as_bytes().eq_ignore_ascii_case(origin.as_bytes())) {
+        return true;
+    }
+    let secure = request.extensions().get::<Client>().is_some_and(|client| client.secure);
+    let scheme = if secure { "https" } else { "http" };
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    host.is_some_and(|host| origin.as_bytes().eq_ignore_ascii_case(format!("{scheme}://{host}").as_bytes()))
+}
+
 /// The token of `Authorization: Bearer`, if there is that one header.
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();

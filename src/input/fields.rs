@@ -1,9 +1,10 @@
 //! The fields of one object, from a JSON body or a row of a table, read one by one with every fault noted.
 
+use chrono::{DateTime, SubsecRound, Utc};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Faults, IntegerText, check_text, decimal, integer};
+use super::{FaultKind, Faults, IntegerText, check_text, decimal, integer, read_time};
 use crate::geo::LatLng;
 
 /// One field as it came: a JSON value, or a cell of a table.
@@ -119,6 +120,45 @@ impl FieldReader {
         number
     }
 
+    /// A number between `least` and `most`, if given.
+    pub(crate) fn decimal(&mut self, name: &str, least: f64, most: f64) -> Option<f64> {
+        let number = self.take(name).and_then(|raw| self.read_decimal(name, &raw))?;
+        if !(least..=most).contains(&number) {
+            self.faults.out_of_domain(name, "out_of_range", format!("{number} is outside {least} to {most}"));
+            return None;
+        }
+        Some(number + 0.0)
+    }
+
+    /// A time that may be given, in the form of RFC 3339; kept to the microsecond, as the database does.
+    pub(crate) fn time(&mut self, name: &str) -> Option<DateTime<Utc>> {
+        let (Raw::Cell(text) | Raw::Json(Value::String(text))) = self.take(name)? else {
+            self.faults.unreadable(name, "not_a_time", "is not a text with a time such as 2026-11-24T12:00:00Z");
+            return None;
+        };
+        match read_time(&text) {
+            Ok(time) => return Some(time.trunc_subsecs(6)),
+            Err(kind @ FaultKind::OutOfDomain) => self.faults.note(name, "not_a_time", "has no zone, or is out of range", kind),
+            Err(kind) => self.faults.note(name, "not_a_time", "is not a time such as 2026-11-24T12:00:00Z", kind),
+        }
+        None
+    }
+
+    /// A JSON object that may be given, of at most `max_bytes` when it is written.
+    pub(crate) fn object(&mut self, name: &str, max_bytes: usize) -> Option<Value> {
+        let Raw::Json(value @ Value::Object(_)) = self.take(name)? else {
+            self.faults.unreadable(name, "not_an_object", "is not a JSON object");
+            return None;
+        };
+        if value.to_string().len() > max_bytes {
+            self.faults.out_of_domain(name, "too_long", format!("has more than {max_bytes} bytes"));
+        }
+        if has_control_character(&value) {
+            self.faults.out_of_domain(name, "control_character", "has a control character in a name or a text");
+        }
+        Some(value)
+    }
+
     /// A number with at most two decimals.
     pub(crate) fn hundredths(&mut self, name: &str, least: f64, most: f64, default: f64) -> f64 {
         let Some(number) = self.take(name).and_then(|raw| self.read_decimal(name, &raw)) else { return default };
@@ -199,5 +239,16 @@ impl FieldReader {
     pub(crate) fn position(&mut self) -> Option<LatLng> {
         let [lat_deg, lng_deg] = ["lat", "lng"].map(|name| self.require(name).and_then(|raw| self.read_decimal(name, &raw)));
         self.faults.check_position(lat_deg, lng_deg)
+    }
+}
+
+/// Line ends and tabs are none here.
+fn has_control_character(value: &Value) -> bool {
+    let is_bad = |text: &str| text.chars().any(|c| c.is_control() && !matches!(c, '\t' | '\n' | '\r'));
+    match value {
+        Value::String(text) => is_bad(text),
+        Value::Array(items) => items.iter().any(has_control_character),
+        Value::Object(members) => members.iter().any(|(name, value)| is_bad(name) || has_control_character(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }

@@ -2,6 +2,8 @@
 //! them. Used by the HTTP extractors and by imports alike, so that both refuse the same things in the same
 //! words.
 
+mod area;
+mod duration;
 mod fault;
 mod fields;
 mod json;
@@ -9,6 +11,8 @@ mod number;
 mod text;
 mod time;
 
+pub(crate) use area::read_area;
+pub(crate) use duration::whole_seconds;
 pub use fault::{FaultKind, Faults, FieldFault};
 pub(crate) use fields::{FieldReader, Fields, Raw};
 pub(crate) use json::{StrictObject, StrictValue};

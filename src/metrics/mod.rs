@@ -1,24 +1,58 @@
-//! Metrics: samples over time, how often decorations were answered, who was where in numbers that tell of nobody.
+//! Metrics: samples over time (`history`), how often decorations were answered (`usage`), and who was where in numbers
+//! that tell of nobody (`density`).
+//!
+//! What requests leave is counted in memory and written by the batch; all that goes on by itself is in `background`.
+//! What is done by one instance at a time takes its turn by an advisory lock that is tried, never waited for.
+
+mod active_devices;
+mod background;
+mod density;
+mod edge_history;
+pub(crate) mod history;
+mod load_distribution;
+mod memo;
+mod partitions;
+mod range;
+mod sampling;
+mod store;
+mod system;
+mod top_decorations;
+mod usage;
+
+use std::time::Instant;
 
 use utoipa_axum::router::OpenApiRouter;
 
+pub(crate) use background::keep;
+pub use density::publish_density;
+pub use partitions::keep_partitions;
+pub use sampling::sample_system;
+pub use usage::Usage;
+
 use crate::state::AppState;
 
-/// What is counted in memory until it is written.
-pub struct Metrics {}
+/// What is counted in memory until it is written, and what was read a moment ago.
+pub struct Metrics {
+    /// How often decorations were answered.
+    pub usage: Usage,
+    figures: memo::Memo<system::Figures>,
+    active_devices: memo::Memo<active_devices::ActiveDevices>,
+    started: Instant,
+}
 
 impl Metrics {
     /// Nothing yet.
     #[must_use]
     pub(crate) fn new() -> Self {
-        Self {}
+        Self { usage: Usage::new(), figures: memo::Memo::new(), active_devices: memo::Memo::new(), started: Instant::now() }
     }
 }
 
 /// The routes of this feature, below `/api/v1`.
 pub(crate) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
+    edge_history::routes()
+        .merge(system::routes())
+        .merge(active_devices::routes())
+        .merge(load_distribution::routes())
+        .merge(top_decorations::routes())
 }
-
-/// Starts what goes on by itself; it ends with the service.
-pub(crate) fn keep(_state: &AppState) {}

@@ -154,12 +154,14 @@ fn serve_names_every_variable_that_cannot_be_used() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn openapi_prints_what_the_server_serves() {
-    let printed: serde_json::Value = serde_json::from_slice(&run(&["openapi"], &[]).stdout).expect("JSON");
+async fn documents_are_printed_as_the_server_serves_them() {
     let t = TestServer::start().await;
-    let served: serde_json::Value = reqwest::get(t.url("/openapi.json")).await.expect("answers").json().await.expect("JSON");
-    assert_eq!(printed, served);
-    assert_eq!(printed["openapi"], "3.1.0");
+    for (name, version) in [("openapi", "3.1.0"), ("asyncapi", "3.0.0")] {
+        let printed: serde_json::Value = serde_json::from_slice(&run(&[name], &[]).stdout).expect("JSON");
+        let served: serde_json::Value = reqwest::get(t.url(&format!("/{name}.json"))).await.expect("answers").json().await.expect("JSON");
+        assert_eq!(printed, served);
+        assert_eq!(printed[name], version);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -191,8 +193,21 @@ async fn migrate_and_import_and_doctor_work_on_a_database_of_ones_own() {
     let mut connection = db.connect().await;
     sqlx::query("UPDATE ar.decorations SET h3_r9 = $1").bind(elsewhere.r9.to_db()).execute(&mut connection).await.expect("updates");
     sqlx::raw_sql("DROP INDEX ar.decorations_location_gist").execute(&mut connection).await.expect("drops");
+    sqlx::raw_sql(
+        "INSERT INTO ar.edge_servers (name, region, api_url, websocket_url, location, service_area)
+             SELECT 'e', 'r', 'https://e', 'wss://e', p.place, gis.circle_area(p.place, 5000) FROM (SELECT 'SRID=4326;POINT(0 0)'::geography AS place) AS p;
+         UPDATE ar.edge_load SET current_connections = 3",
+    )
+    .execute(&mut connection)
+    .await
+    .expect("miscounts");
     let sick = text(&run(&["doctor"], &environment).stdout);
     assert!(sick.contains("FAULT stored cells: wrong on 1 of 1") && sick.contains("decorations_location_gist"), "{sick}");
+    assert!(sick.contains("FAULT places at edges: counted wrong at 1 edges") && sick.contains("counts 3 devices and has 0"), "{sick}");
+    let (_, cure) = sick.split_once("while the service is stopped: ").expect("a cure");
+    let cure = cure.lines().next().expect("one line").to_owned();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(cure)).execute(&mut connection).await.expect("cures");
+    assert!(text(&run(&["doctor"], &environment).stdout).contains("ok    places at edges: 0 devices at 1 edges are counted right"));
     assert!(text(&run(&["doctor", "--repair-cells"], &environment).stdout).contains("repaired on 1 of 1"));
 }
 

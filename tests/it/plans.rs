@@ -26,7 +26,7 @@ const LARGE: [&str; 11] = [
     "decoration_sync",
 ];
 
-/// A database of 20,000 decorations, 2,000 edges and 400 regions, made once for all tests of this file.
+/// A database of 20,000 decorations and devices, 10,000 edges and 400 regions, made once for all tests of this file.
 async fn seeded() -> &'static TestDb {
     static SEEDED: OnceCell<TestDb> = OnceCell::const_new();
     SEEDED
@@ -57,6 +57,14 @@ async fn seeded() -> &'static TestDb {
                  INSERT INTO ar.decoration_sync (edge_server_id, decoration_id, sync_status)
                  SELECT e.id, d.id, 'pending' FROM (SELECT id, row_number() OVER () AS n FROM ar.edge_servers) e
                  JOIN (SELECT id, row_number() OVER () AS n FROM ar.decorations) d ON d.n % 2000 = e.n % 2000;
+                 INSERT INTO ar.edge_servers (name, region, api_url, websocket_url, location, service_area)
+                 SELECT 'e', 'more-' || n, 'https://e', 'wss://e', location, service_area FROM ar.edge_servers, generate_series(1, 4) AS n;
+                 INSERT INTO ar.device_connections (device_id, user_id, edge_server_id, position, cell_centre, h3_r7, h3_r9)
+                 SELECT 'phone-' || p.n, u.id, e.id, e.location, d.location, d.h3_r7, d.h3_r9
+                 FROM generate_series(1, 20000) AS p(n)
+                 JOIN (SELECT id, row_number() OVER () AS n FROM ar.users) u ON u.n = p.n % 7000 + 1
+                 JOIN (SELECT id, location, row_number() OVER () AS n FROM ar.edge_servers) e ON e.n = p.n % 10000 + 1
+                 JOIN (SELECT location, h3_r7, h3_r9, row_number() OVER () AS n FROM ar.decorations) d ON d.n = p.n;
                  INSERT INTO ar.audit_log (at, action, object_kind)
                  SELECT now() - n * interval '1 s', 'decoration.replace', 'decoration' FROM generate_series(1, 20000) AS n;",
             )
@@ -72,7 +80,7 @@ async fn seeded() -> &'static TestDb {
 }
 
 /// The one committed query with this in its text.
-fn committed(part: &str) -> String {
+pub(crate) fn committed(part: &str) -> String {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/.sqlx");
     let mut found = Vec::new();
     for file in std::fs::read_dir(folder).expect(".sqlx is committed") {
@@ -88,16 +96,19 @@ fn committed(part: &str) -> String {
 }
 
 /// Nodes of a plan as "type on table using index".
-struct Plan {
-    nodes: Vec<(String, Option<String>, Option<String>)>,
-    text: String,
+pub(crate) struct Plan {
+    pub(crate) nodes: Vec<(String, Option<String>, Option<String>)>,
+    pub(crate) text: String,
 }
 
 impl Plan {
     fn walk(&mut self, node: &Value) {
         let text = |member: &str| node[member].as_str().map(str::to_owned);
-        // An array's elements are no function that hides a plan.
-        let kind = if text("Function Name").as_deref() == Some("unnest") { "Array" } else { node["Node Type"].as_str().expect("a node") };
+        // An array's elements are no function that hides a plan; those of several side by side have no name.
+        let kind = match node["Node Type"].as_str().expect("a node") {
+            "Function Scan" if matches!(text("Function Name").as_deref(), None | Some("unnest")) => "Array",
+            kind => kind,
+        };
         self.nodes.push((kind.to_owned(), text("Relation Name"), text("Index Name")));
         for child in node["Plans"].as_array().into_iter().flatten() {
             self.walk(child);
@@ -124,7 +135,7 @@ impl Plan {
 }
 
 /// The plan of a statement with these arguments, on a connection of this pool.
-async fn plan(pool: &ReadPool, query: &str, arguments: &str) -> Plan {
+pub(crate) async fn plan(pool: &ReadPool, query: &str, arguments: &str) -> Plan {
     let script: Arc<str> = Arc::from(format!("DEALLOCATE ALL; PREPARE asked AS {query}"));
     let explain: Arc<str> = Arc::from(format!("EXPLAIN (FORMAT JSON) EXECUTE asked({arguments})"));
     let explained: Vec<Value> = pool
@@ -336,4 +347,57 @@ async fn accounts_and_acts_are_listed_newest_first() {
 async fn what_changed_of_late_is_found_without_reading_the_sessions() {
     let (db, query) = (pools().await, committed("access_changed_at > now() - make_interval"));
     plan(db.shaped(), &query, "60").await.uses(&["user_sessions_access_changed_at_idx"]);
+}
+
+/// `user_id, edge_server_id, status, after, limit, place, radius, slack`
+#[tokio::test]
+async fn devices_near_a_place_are_found_by_the_centres_of_their_cells() {
+    let (db, query) = (pools().await, committed("ST_DWithin(n.cell_centre"));
+    for rest in ["NULL, NULL, NULL, NULL, 101", "gen_random_uuid(), NULL, 'connected', 'phone-7', 101"] {
+        for radius in [0, 500, 50_000] {
+            plan(db.shaped(), &query, &format!("{rest}, {MUNICH}, {radius}, 300")).await.uses(&["device_connections_cell_centre_gist"]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn devices_are_listed_by_their_key_their_user_or_their_edge() {
+    let (db, query) = (pools().await, committed("AND ($4::text IS NULL OR device_id > $4)"));
+    plan(db.shaped(), &query, "NULL, NULL, NULL, 'phone-7', 101").await.uses(&["device_connections_pkey"]).has_no("Sort");
+    plan(db.shaped(), &query, "gen_random_uuid(), NULL, NULL, NULL, 101").await.uses(&["device_connections_user_id_idx"]);
+    plan(db.shaped(), &query, "NULL, gen_random_uuid(), NULL, NULL, 101").await.uses(&["device_connections_edge_server_id_idx"]);
+}
+
+#[tokio::test]
+async fn an_edge_is_chosen_by_the_areas_and_places_of_ten_thousand() {
+    let db = pools().await;
+    let indexes = ["edge_servers_service_area_gist", "edge_servers_location_gist", "edge_load_pkey"];
+    for (pool, way) in [(db.hot(), "generic"), (db.shaped(), "custom")] {
+        println!("{way}");
+        let query = "SELECT * FROM gis.edge_choice($1, $2, $3, 0.5, 0.3, 0.2, $4) ORDER BY preference DESC, edge_server_id LIMIT 3";
+        plan(pool, query, &format!("{MUNICH}, NULL, 50000, NULL")).await.uses(&indexes);
+        let by_cells = ["edge_coverage_pkey", "edge_servers_pkey", "edge_servers_location_gist", "edge_load_pkey"];
+        plan(pool, query, &format!("{MUNICH}, ARRAY[599405990164561919, 608413189419302911]::bigint[], 50000, NULL")).await.uses(&by_cells);
+        plan(pool, "SELECT * FROM gis.edge_choice($1, $2)", "11.5, 48.1").await.uses(&indexes);
+    }
+    // For many devices at once.
+    let placing = committed("FROM gis.edge_choice(d.position");
+    plan(db.hot(), &placing, "ARRAY['phone-1', 'phone-2'], 50000, 0.5, 0.3, 0.2, 8")
+        .await
+        .uses(&indexes)
+        .uses(&["device_connections_pkey"]);
+}
+
+#[tokio::test]
+async fn reports_of_edges_find_their_devices_in_the_order_given() {
+    let (db, query) = (pools().await, committed("UPDATE ar.device_connections d SET last_ping = now()"));
+    let arguments = "ARRAY['phone-1', 'phone-2'], ARRAY[gen_random_uuid(), gen_random_uuid()], ARRAY[1, 1], ARRAY[NULL, NULL]::geography[],
+        ARRAY[now(), now()], ARRAY[NULL, NULL]::geography[], ARRAY[NULL, NULL]::bigint[], ARRAY[NULL, NULL]::bigint[]";
+    let plan = plan(db.hot(), &query, arguments).await.uses(&["device_connections_pkey"]);
+    let joins: Vec<&str> =
+        plan.nodes.iter().map(|(kind, ..)| kind.as_str()).filter(|kind| kind.contains("Join") || kind.contains("Loop")).collect();
+    assert_eq!(joins, ["Nested Loop"], "so rows are locked one after the other: {}", plan.text);
+    let reads: Vec<&str> =
+        plan.nodes.iter().map(|(kind, ..)| kind.as_str()).filter(|kind| ["Array", "Index Scan"].contains(kind)).collect();
+    assert_eq!(reads[..2], ["Array", "Index Scan"], "{}", plan.text);
 }

@@ -23,6 +23,7 @@ use crate::db::DbError;
 use crate::decorations::content::{Content, ContentBody, READ_ONLY};
 use crate::decorations::model::AdminDecoration;
 use crate::decorations::{store, write};
+use crate::geo::ensure_outlines;
 use crate::http::{
     AccessFailures, Admin, ApiError, BodyFailures, Claim, IdempotencyKey, IfMatch, IfNoneMatch, JsonBody, NotFound, Nothing, PathId,
     Problem, ReadFailures, StrictQuery, Tags, claim, etag, keep, key_reused, precondition_required, version_mismatch,
@@ -81,7 +82,7 @@ fn changed(before: &AdminDecoration, after: &AdminDecoration) -> Vec<String> {
 }
 
 async fn draw(connection: &mut PgConnection, content: &Content) -> Result<(), sqlx::Error> {
-    write::ensure_outlines(connection, &write::drawn_cells(content.position).collect::<HashSet<_>>()).await
+    ensure_outlines(connection, &write::drawn_cells(content.position).collect::<HashSet<_>>()).await
 }
 
 /// Create a decoration

@@ -12,8 +12,8 @@ use super::{Row, RowError};
 use crate::audit::{self, Actor};
 use crate::db::DbError;
 use crate::decorations::content::Content;
-use crate::decorations::write::{Present, drawn_cells, ensure_outlines, insert, lock, mark_for_edges, update};
-use crate::geo::Cell;
+use crate::decorations::write::{Present, drawn_cells, insert, lock, mark_for_edges, update};
+use crate::geo::{Cell, ensure_outlines};
 
 /// Time before each further attempt to write a batch that others were in the way of.
 const WAITS: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -36,11 +38,17 @@ enum Row {
     SignedIn,
     /// Whoever is signed in; somebody else's object is not found.
     OwnerOnly,
+    /// The owner and admins; to others it is not found.
+    OwnerOrAdmins,
     Admins,
+    /// Admins, and the edge server that the path names.
+    AdminsOrEdge,
+    /// The edge server that the path names.
+    EdgeOnly,
 }
 
 fn rows() -> BTreeMap<(&'static str, &'static str), Row> {
-    use Row::{Admins, Anyone, OwnerOnly, SignedIn};
+    use Row::{Admins, AdminsOrEdge, Anyone, EdgeOnly, OwnerOnly, OwnerOrAdmins, SignedIn};
     BTreeMap::from([
         (("GET", "/.well-known/jwks.json"), Anyone),
         (("GET", "/health/live"), Anyone),
@@ -72,22 +80,48 @@ fn rows() -> BTreeMap<(&'static str, &'static str), Row> {
         (("GET", "/api/v1/decorations/bounds"), Anyone),
         (("GET", "/api/v1/decorations/clusters"), Anyone),
         (("GET", "/api/v1/decorations/region"), Anyone),
+        (("PUT", "/api/v1/devices/{device_id}/location"), SignedIn),
+        (("GET", "/api/v1/devices"), SignedIn),
+        (("GET", "/api/v1/devices/{device_id}"), OwnerOrAdmins),
+        (("DELETE", "/api/v1/devices/{device_id}"), OwnerOrAdmins),
+        (("GET", "/api/v1/devices/edge/{edge_id}"), AdminsOrEdge),
+        (("GET", "/api/v1/edge-servers"), Admins),
+        (("POST", "/api/v1/edge-servers"), Admins),
+        (("GET", "/api/v1/edge-servers/best"), Anyone),
+        (("GET", "/api/v1/edge-servers/{id}"), Admins),
+        (("PUT", "/api/v1/edge-servers/{id}"), Admins),
+        (("DELETE", "/api/v1/edge-servers/{id}"), Admins),
+        (("POST", "/api/v1/edge-servers/{id}/keys"), Admins),
+        (("POST", "/api/v1/edge-servers/{id}/drain"), Admins),
+        (("DELETE", "/api/v1/edge-servers/{id}/drain"), Admins),
+        (("POST", "/api/v1/edge-servers/{id}/health-check"), Admins),
+        (("GET", "/api/v1/edge-servers/{id}/status"), AdminsOrEdge),
+        (("POST", "/api/v1/edge-servers/{id}/ping"), EdgeOnly),
         (("GET", "/api/v1/regions"), Anyone),
         (("GET", "/api/v1/regions/{code}"), Anyone),
         (("PUT", "/api/v1/regions/{code}"), Admins),
         (("DELETE", "/api/v1/regions/{code}"), Admins),
+        (("GET", "/api/v1/metrics/edge/{edge_id}"), Admins),
+        (("GET", "/api/v1/metrics/system"), Admins),
+        (("GET", "/api/v1/metrics/devices/active"), Admins),
+        (("GET", "/api/v1/metrics/load-distribution"), Admins),
+        (("GET", "/api/v1/metrics/decorations"), Admins),
     ])
 }
 
 /// What a cell is to answer: 401, 403, 404, or none of them.
 fn expected(row: Row, actor: Actor) -> Option<u16> {
-    let is_nobody = matches!(actor, Anonymous | Edge | OtherEdge | Expired | SignedOut | Disabled);
+    let is_nobody = matches!(actor, Anonymous | Expired | SignedOut | Disabled);
     match (row, actor) {
         (Row::Anyone, _) => None,
         (_, _) if is_nobody => Some(401),
-        (Row::SignedIn, _) | (Row::OwnerOnly, Owner) | (Row::Admins, Admin) => None,
-        (Row::OwnerOnly, _) => Some(404),
-        (Row::Admins, _) => Some(403),
+        (Row::AdminsOrEdge | Row::EdgeOnly, Edge) => None,
+        (_, Edge | OtherEdge) => Some(403),
+        (Row::SignedIn, _)
+        | (Row::OwnerOnly | Row::OwnerOrAdmins, Owner)
+        | (Row::Admins | Row::AdminsOrEdge | Row::OwnerOrAdmins, Admin) => None,
+        (Row::OwnerOnly | Row::OwnerOrAdmins, _) => Some(404),
+        (Row::Admins | Row::AdminsOrEdge | Row::EdgeOnly, _) => Some(403),
     }
 }
 
@@ -95,6 +129,21 @@ fn expected(row: Row, actor: Actor) -> Option<u16> {
 struct Cast {
     tokens: BTreeMap<Actor, Option<String>>,
     owners_session: String,
+}
+
+/// The identifier that is put into every path.
+const EDGE: &str = "01890000-0000-7000-8000-000000000000";
+
+/// Registers an edge server by SQL; a key of its own.
+async fn edge_key(t: &TestServer, id: &str) -> String {
+    let sql = "WITH edge AS (
+            INSERT INTO ar.edge_servers (id, name, region, api_url, websocket_url, location, service_area)
+            SELECT $1::uuid, 'e', 'r', 'https://e', 'wss://e', p.place, gis.circle_area(p.place, 5000)
+            FROM (SELECT 'SRID=4326;POINT(0 0)'::geography AS place) AS p RETURNING id)
+        INSERT INTO ar.edge_keys (id, edge_server_id, key_hash) SELECT id, id, sha256($2) FROM edge";
+    let secret = format!("{:0>32}", &id[4..]).into_bytes();
+    sqlx::query(sql).bind(id).bind(&secret).execute(&t.sql).await.expect("the edge goes in");
+    format!("ek_{id}_{}", URL_SAFE_NO_PAD.encode(secret))
 }
 
 async fn cast(t: &TestServer) -> Cast {
@@ -109,15 +158,17 @@ async fn cast(t: &TestServer) -> Cast {
     for (id, change) in [(disabled.id, json!({"is_active": false})), (demoted.id, json!({"role": "user"}))] {
         admin.send(t, Method::PATCH, &format!("/api/v1/users/{id}"), change).await.ok();
     }
-    let edge_key = |n: u8| format!("ek_01890000-0000-7000-8000-00000000000{n}_{}", "A".repeat(43));
+    let device = json!({"lat": 1, "lng": 2});
+    owner.send(t, Method::PUT, "/api/v1/devices/owners/location", device).await.ok();
+    let (edge, other_edge) = (edge_key(t, EDGE).await, edge_key(t, "01890000-0000-7000-8000-000000000001").await);
     Cast {
         tokens: BTreeMap::from([
             (Anonymous, None),
             (Owner, Some(again.access_token)),
             (OtherUser, Some(other.access_token)),
             (Admin, Some(admin.access_token)),
-            (Edge, Some(edge_key(1))),
-            (OtherEdge, Some(edge_key(2))),
+            (Edge, Some(edge)),
+            (OtherEdge, Some(other_edge)),
             (Expired, Some(expired)),
             (SignedOut, Some(signed_out.access_token)),
             (Disabled, Some(disabled.access_token)),
@@ -146,10 +197,13 @@ async fn every_route_lets_in_whom_it_should_and_nobody_else() {
             // Last, because it ends what it asks about.
             let actors = ACTORS.into_iter().filter(|actor| *actor != Owner).chain([Owner]);
             for actor in actors {
-                let id = if path.contains("/sessions/") { &cast.owners_session } else { "01890000-0000-7000-8000-000000000000" };
-                let path = path.replace("{id}", id).replace("{code}", "nowhere");
+                let id = if path.contains("/sessions/") { &cast.owners_session } else { EDGE };
+                let path =
+                    path.replace("{id}", id).replace("{code}", "nowhere").replace("{device_id}", "owners").replace("{edge_id}", EDGE);
                 // Nothing that would change who they are: signing out is tried with a query that is refused.
-                let spare = if path.ends_with("/logout") { "?x=1" } else { "" };
+                let ends_an_actor =
+                    path.ends_with("/logout") || (method == Method::DELETE && path.ends_with(EDGE) && path.contains("/edge-servers/"));
+                let spare = if ends_an_actor { "?x=1" } else { "" };
                 let mut request = t.request(method.clone(), &format!("{path}{spare}"));
                 if let Some(token) = &cast.tokens[&actor] {
                     request = request.bearer_auth(token);
@@ -175,8 +229,10 @@ async fn every_route_lets_in_whom_it_should_and_nobody_else() {
 fn published_security(row: Row) -> Value {
     match row {
         Row::Anyone => json!([{}]),
-        Row::SignedIn | Row::OwnerOnly => json!([{"bearer": []}]),
+        Row::SignedIn | Row::OwnerOnly | Row::OwnerOrAdmins => json!([{"bearer": []}]),
         Row::Admins => json!([{"bearer": ["admin"]}]),
+        Row::AdminsOrEdge => json!([{"bearer": ["admin"]}, {"edge": []}]),
+        Row::EdgeOnly => json!([{"edge": []}]),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The published routes and their parameters, and a database in which their examples find something.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
 use crate::support::TestServer;
@@ -31,9 +33,22 @@ impl Route {
     /// The route with its required parameters but for those that `other` gives.
     pub(super) fn with(&self, other: &[(&str, &str)]) -> String {
         let base = self.query.iter().filter(|parameter| parameter.required && other.iter().all(|(name, _)| *name != parameter.name));
-        let pairs = base.map(|parameter| format!("{}={}", parameter.name, parameter.example));
+        // A circle that may be left out is given whole.
+        let in_circle = |name: &str| ["lat", "lng", "radius"].contains(&name);
+        let circle = self.query.iter().filter(|parameter| {
+            let given = |name: &str| other.iter().any(|(other, _)| *other == name);
+            let begun = self.has_optional_circle() && ["lat", "lng", "radius"].into_iter().any(given);
+            begun && in_circle(&parameter.name) && !given(&parameter.name)
+        });
+        let pairs = base.chain(circle).map(|parameter| format!("{}={}", parameter.name, parameter.example));
         let pairs: Vec<String> = pairs.chain(other.iter().map(|(name, value)| format!("{name}={value}"))).collect();
         format!("{}?{}", self.path, pairs.join("&"))
+    }
+}
+
+impl Route {
+    fn has_optional_circle(&self) -> bool {
+        self.query.iter().any(|parameter| parameter.name == "lat" && !parameter.required)
     }
 }
 
@@ -73,6 +88,17 @@ pub(super) fn filled_in(template: &str, operation: &Value) -> String {
         .fold(template.to_owned(), |path, parameter| path.replace(&format!("{{{}}}", parameter.name), &parameter.example))
 }
 
+/// The identifier that all examples have.
+const EXAMPLE: &str = "01890000-0000-7000-8000-000000000000";
+
+/// A key of the edge server that the examples name.
+pub(super) async fn example_edge_key(t: &TestServer) -> String {
+    let secret = [7_u8; 32];
+    let key = sqlx::query("INSERT INTO ar.edge_keys (id, edge_server_id, key_hash) VALUES ($1::uuid, $1::uuid, sha256($2))");
+    key.bind(EXAMPLE).bind(secret.as_slice()).execute(&t.sql).await.expect("the key goes in");
+    format!("ek_{EXAMPLE}_{}", URL_SAFE_NO_PAD.encode(secret))
+}
+
 /// A service on which the examples of the document find something; an admin asks it.
 pub(super) async fn served() -> (TestServer, Vec<Route>) {
     let mut t = TestServer::start().await;
@@ -81,9 +107,11 @@ pub(super) async fn served() -> (TestServer, Vec<Route>) {
     t.act_as(&admin);
     t.new_region("DE", "Germany").boxes(&[[47.2, 5.8, 55.1, 15.1]]).insert().await;
     t.decoration("here").at(52.52, 13.405).insert().await;
-    // The identifier that all examples have.
-    let example = "01890000-0000-7000-8000-000000000000".parse().expect("a UUID");
+    let example: uuid::Uuid = EXAMPLE.parse().expect("a UUID");
     t.decoration("example").id(example).at(-30.0, 20.0).insert().await;
+    t.edge("example").id(example).at(-30.0, 20.0).insert().await;
+    let device = sqlx::query("INSERT INTO ar.device_connections (device_id, user_id) VALUES ('phone-1', $1)");
+    device.bind(admin.id).execute(&t.sql).await.expect("puts it in");
     t.fold_counts().await;
     let document = t.get("/openapi.json").await.ok().json();
     let mut routes = Vec::new();

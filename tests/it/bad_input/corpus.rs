@@ -92,6 +92,9 @@ const ODD_TEXTS: &[&str] = &[
     "%20",
 ];
 
+/// How OpenAPI describes a length of time.
+const DURATION: &str = "^[0-9]+[smhd]$";
+
 /// Values to refuse, with the status to refuse them with.
 pub(super) fn bad_values(parameter: &Parameter) -> Vec<(String, u16)> {
     let mut bad: Vec<(String, u16)> = NO_UTF_8.iter().map(|text| ((*text).to_owned(), 400)).collect();
@@ -164,6 +167,11 @@ pub(super) fn bad_values(parameter: &Parameter) -> Vec<(String, u16)> {
             add(&["", "now", "2026-11-24", "1795521600", "2026-02-30T12:00:00Z", "2026-11-24T25:00:00Z", "24.11.2026", "null"], 400);
             add(&["2026-11-24T12:00:00", "%2B10000-01-01T00:00:00Z", "0000-01-01T00:00:00Z"], 422);
         }
+        "string" if parameter.schema["pattern"] == DURATION => {
+            add(CONTROLS, 400);
+            add(&["", "5", "m", "%20", "-5m", "+5m", "1.5h", "5%20m", "5M", "PT5M", "5min", "0x5s", "%D9%A1s", "5%C3%A9", "null"], 400);
+            add(&["0s", "00d", "86401s", "1441m", "25h", "2d", "9223372036854775807d", "99999999999999999999s"], 422);
+        }
         "string" => {
             add(&[""], 422);
             add(CONTROLS, 422);
@@ -193,6 +201,7 @@ pub(super) fn good_values(parameter: &Parameter) -> Vec<String> {
         }
         "string" if parameter.name == "cursor" => Vec::new(),
         "boolean" => vec!["true".to_owned(), "false".to_owned()],
+        "string" if parameter.schema["pattern"] == DURATION => ["30s", "5m", "007m", "1h", "24h", "1d"].map(str::to_owned).to_vec(),
         "string" if parameter.schema["format"] == "uuid" => vec![parameter.example.clone(), parameter.example.to_uppercase()],
         "string" if parameter.schema["format"] == "date-time" => {
             let times = ["2026-11-24T12:00:00Z", "2026-11-24T12:00:00%2B01:00", "2026-11-24T12:00:00.123456789z", "0001-01-01T00:00:00Z"];

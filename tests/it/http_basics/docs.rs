@@ -35,6 +35,34 @@ async fn the_docs_load_from_here_alone() {
     assert!(starter.contains("none"), "the validator of swagger.io is off: {starter}");
 }
 
+/// Plain HTML, which needs no more than its own styles.
+#[tokio::test]
+async fn the_sockets_are_described_beside_the_rest() {
+    let t = TestServer::start().await;
+    let document = t.get("/asyncapi.json").await.ok();
+    assert_eq!(document.header("content-type"), Some("application/json"));
+    assert!(document.header("content-security-policy").is_some_and(|policy| policy.starts_with("default-src 'none'")));
+    let page = t.get("/docs/sockets").await.ok();
+    assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
+    let policy = page.header("content-security-policy").expect("a policy");
+    assert!(policy.contains("default-src 'self'") && !policy.contains("script-src"), "{policy}");
+    let html = page.text();
+    assert!(!html.contains("<script") && !html.contains("src="), "{html}");
+    for (_, channel) in document.json()["channels"].as_object().expect("channels") {
+        let address = channel["address"].as_str().expect("an address");
+        assert!(html.contains(&format!("<code>{address}</code>")), "{address}");
+        for name in channel["messages"].as_object().expect("messages").keys() {
+            assert!(html.contains(&format!("<code>{name}</code>")), "{name}");
+        }
+    }
+    for target in html.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()).filter(|target| target.starts_with('/')) {
+        t.get(target).await.ok();
+    }
+    assert!(html.contains("href=\"/docs/\""), "{html}");
+    let openapi = t.get("/openapi.json").await.ok().json();
+    assert!(openapi["info"]["description"].as_str().is_some_and(|text| text.contains("(/docs/sockets)")));
+}
+
 /// Client generators name their functions by them.
 #[tokio::test]
 async fn every_operation_has_a_name_of_its_own() {

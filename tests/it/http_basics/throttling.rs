@@ -19,7 +19,9 @@ async fn a_caller_has_a_limit_is_told_of_it_and_comes_back() {
     assert_eq!((refused.header("ratelimit-remaining"), refused.header("ratelimit-reset")), (Some("0"), refused.header("retry-after")));
     // Other routes of the class are the same bucket; orchestrators are not counted; what is not there costs nothing.
     t.get("/api/v1/decorations/nearby?lat=1&lng=1").await.problem(429, "rate_limited");
-    t.get("/docs/").await.problem(429, "rate_limited");
+    for page in ["/docs/", "/docs/sockets", "/asyncapi.json"] {
+        t.get(page).await.problem(429, "rate_limited");
+    }
     for _ in 0..10 {
         t.get("/health/live").await.ok();
     }

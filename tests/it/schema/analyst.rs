@@ -60,9 +60,11 @@ async fn an_analyst_calls_every_function_of_gis() {
             .map(|kind| match kind.as_str() {
                 "double precision" => "1::float8",
                 "integer" => "5",
+                "boolean" => "true",
                 "uuid" => "NULL::uuid",
                 "uuid[]" => "'{}'::uuid[]",
                 "bigint" => "599405990164561919",
+                "bigint[]" => "ARRAY[599405990164561919]",
                 "text" => "'8928308280fffff'",
                 "geography" => "'SRID=4326;POINT(1 1)'::geography",
                 other => panic!("{function} takes a {other}: give this test a value for it"),

@@ -36,6 +36,14 @@ async fn openapi_is_as_agreed() {
 }
 
 #[tokio::test]
+async fn asyncapi_is_as_agreed() {
+    let t = TestServer::start().await;
+    let served = t.get("/asyncapi.json").await.ok().json();
+    assert_eq!(served, ar_supervisor::hub::asyncapi(), "what is served is what the command prints");
+    insta::assert_json_snapshot!("asyncapi", served);
+}
+
+#[tokio::test]
 async fn the_schema_is_as_agreed() {
     let db = TestDb::create().await;
     let mut connection = db.connect().await;

@@ -10,6 +10,7 @@ mod place;
 mod random;
 mod raw;
 mod server;
+mod socket;
 mod wait;
 
 pub(crate) use account::{Account, PASSWORD};
@@ -21,4 +22,5 @@ pub(crate) use place::{EdgeBuilder, RegionBuilder};
 pub(crate) use random::{Random, query_count, rounds};
 pub(crate) use raw::RawConnection;
 pub(crate) use server::{Config, SECRET, TestServer, config_of};
+pub(crate) use socket::{RegisteredEdge, Socket, edge_body, health_update, hello};
 pub(crate) use wait::eventually;

@@ -61,6 +61,7 @@ fn rectangle([south, west, north, east]: [f64; 4]) -> Polygon<f64> {
 /// An edge server to be.
 pub(crate) struct EdgeBuilder<'a> {
     sql: &'a PgPool,
+    id: Uuid,
     region: String,
     place: LatLng,
     radius_km: f64,
@@ -70,11 +71,15 @@ pub(crate) struct EdgeBuilder<'a> {
 
 impl<'a> EdgeBuilder<'a> {
     pub(super) fn new(sql: &'a PgPool, region: &str) -> Self {
-        Self { sql, region: region.to_owned(), place: position(0.0, 0.0), radius_km: 5.0, area: None, is_active: true }
+        Self { sql, id: Uuid::now_v7(), region: region.to_owned(), place: position(0.0, 0.0), radius_km: 5.0, area: None, is_active: true }
     }
 
     pub(crate) fn at(self, lat_deg: f64, lng_deg: f64) -> Self {
         Self { place: position(lat_deg, lng_deg), ..self }
+    }
+
+    pub(crate) fn id(self, id: Uuid) -> Self {
+        Self { id, ..self }
     }
 
     pub(crate) fn radius_km(self, radius_km: f64) -> Self {
@@ -94,8 +99,8 @@ impl<'a> EdgeBuilder<'a> {
     pub(crate) async fn insert(self) -> Uuid {
         let cells: Vec<i64> = circle_cells(self.place, Metres(self.radius_km * 1000.0 + 500.0)).into_iter().map(Cell::to_db).collect();
         sqlx::query_scalar(
-            "WITH edge AS (INSERT INTO ar.edge_servers (name, region, api_url, websocket_url, location, service_radius_km, service_area, service_area_given, is_active)
-             VALUES ('edge', $1, 'https://edge.example.org', 'wss://edge.example.org', $2, $3,
+            "WITH edge AS (INSERT INTO ar.edge_servers (id, name, region, api_url, websocket_url, location, service_radius_km, service_area, service_area_given, is_active)
+             VALUES ($7, 'edge', $1, 'https://edge.example.org', 'wss://edge.example.org', $2, $3,
                      coalesce(ST_GeogFromText($4), gis.circle_area($2, $3 * 1000)), $4 IS NOT NULL, $5)
              RETURNING id),
              covered AS (INSERT INTO ar.edge_coverage (h3_cell, edge_server_id) SELECT cell, edge.id FROM edge, unnest($6::bigint[]) AS cell)
@@ -107,6 +112,7 @@ impl<'a> EdgeBuilder<'a> {
         .bind(&self.area)
         .bind(self.is_active)
         .bind(cells)
+        .bind(self.id)
         .fetch_one(self.sql)
         .await
         .expect("the edge goes in")

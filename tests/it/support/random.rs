@@ -16,6 +16,11 @@ impl Random {
         Self(seed)
     }
 
+    /// From a seed that another one gave.
+    pub(crate) fn of(seed: u64) -> Self {
+        Self(seed)
+    }
+
     /// Any 64 bits.
     pub(crate) fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);

@@ -63,7 +63,7 @@ pub(crate) struct TestServer {
 
 /// A few connections to one database.
 pub(crate) fn config_of(primary: PgConnectOptions) -> DatabaseConfig {
-    DatabaseConfig { primary, replica: None, max_connections: 9 }
+    DatabaseConfig { primary, replica: None, max_connections: 14 }
 }
 
 impl TestServer {
@@ -194,9 +194,26 @@ impl TestServer {
         RegionBuilder::new(&self.sql, code, name)
     }
 
-    /// Folds what writers left for the counts by cell.
+    /// As if edges and devices had been watched for a day: what was silent since then was silent.
+    pub(crate) async fn watched_for_long(&self) {
+        super::eventually("somebody watches", async || {
+            let begun = sqlx::query(
+                "UPDATE ar.supervision SET watched_from = now() - interval '1 day' WHERE watched_at > now() - interval '5 seconds'",
+            );
+            (begun.execute(&self.sql).await.expect("moves time").rows_affected() == 1).then_some(())
+        })
+        .await;
+    }
+
+    /// Folds what writers left for the counts by cell. The service folds by itself, too, and one at a time does.
     pub(crate) async fn fold_counts(&self) {
-        ar_supervisor::decorations::fold_counts(&self.sql).await.expect("folds");
+        super::eventually("all is folded", async || {
+            ar_supervisor::decorations::fold_counts(&self.sql).await.expect("folds");
+            let left: i64 =
+                sqlx::query_scalar("SELECT count(*) FROM ar.decoration_count_deltas").fetch_one(&self.sql).await.expect("counts");
+            (left == 0).then_some(())
+        })
+        .await;
     }
 }
 

@@ -1,0 +1,216 @@
+//! Phones over HTTP: positions a second, each answered after its commit, beside a direct `UNNEST` of 500 rows and
+//! beside one `UPDATE` a request. On a database that waits for its disk, because that is what a commit costs.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use ar_supervisor::geo::{Cells, Geog, LatLng};
+use chrono::{DateTime, Utc};
+use geo_types::Point;
+use serde_json::{Value, json};
+use sqlx::{ConnectOptions, PgConnection};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use crate::service::Service;
+use crate::support::database::BenchCluster;
+use crate::support::fleet::{self, phone};
+use crate::support::random::{Random, SQUARE};
+use crate::support::{Outcome, measure, report, setting};
+use crate::tools::{Load, after, find_pgbench, number_after, output};
+
+const PHONES: usize = 20_000;
+const EDGES: u64 = 20;
+const DIRECT: usize = 500;
+const DATABASE: &str = "bench_phones";
+const PASSWORD: &str = "seven brass gears turn";
+
+/// Measures, and writes the section. `AR_BENCH_PHONES` (128) is how many ask at once.
+///
+/// # Errors
+/// When something cannot be run.
+pub(crate) async fn compare(load: Load, rounds: u64) -> Outcome<()> {
+    let load = Load { connections: setting("AR_BENCH_PHONES", 128)?, ..load };
+    let cluster = BenchCluster::durable()?;
+    let mut direct = cluster.empty(DATABASE).await?.connect().await?;
+    let service = Service::start(&cluster, DATABASE, 4)?;
+    let (user_id, token) = sign_in(&service).await?;
+    let edges = fleet::add_edges(&mut direct, &SQUARE, EDGES).await?;
+    let mut places = fleet::add_phones(&mut direct, &edges, user_id, PHONES).await?;
+    let tools = Tools::new(&cluster, &service, &token, &edges)?;
+
+    let mut speeds: [Vec<f64>; 4] = Default::default();
+    // The first round, not counted, opens connections and fills caches.
+    for round in 0..=rounds {
+        let mut turn = [0.0; 4];
+        for place in 0..4_u64 {
+            let who = usize::try_from((place + round) % 4)?;
+            turn[who] = match who {
+                0 => tools.phones(load)?,
+                1 => write_directly(&mut direct, &mut places, load.seconds).await?,
+                2 => tools.updates(load.connections, load.seconds)?,
+                _ => tools.updates(1, load.seconds)?,
+            };
+            sqlx::raw_sql("VACUUM ar.device_connections").execute(&mut direct).await?;
+        }
+        let [http, unnest, many, one] = turn;
+        eprintln!("round {round}: HTTP {http:.0}/s, UNNEST {unnest:.0}/s, one UPDATE each {many:.0}/s, on one connection {one:.0}/s");
+        if round > 0 {
+            speeds.iter_mut().zip(turn).for_each(|(speeds, speed)| speeds.push(speed));
+        }
+    }
+    let hot: (i64, i64) = sqlx::query_as("SELECT n_tup_hot_upd, n_tup_upd FROM pg_stat_user_tables WHERE relname = 'device_connections'")
+        .fetch_one(&mut direct)
+        .await?;
+    let machine = report::machine(&mut direct).await?;
+    drop(service);
+    report::write_section("Phones over HTTP", &summary(load, rounds, &machine, &speeds, hot))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "small")]
+fn summary(load: Load, rounds: u64, machine: &str, speeds: &[Vec<f64>; 4], (hot, updates): (i64, i64)) -> String {
+    let http = &speeds[0];
+    let line = |name: String, speed: &[f64]| {
+        let ratios: Vec<f64> = http.iter().zip(speed).map(|(http, speed)| http / speed).collect();
+        let each = ratios.iter().map(|ratio| format!("{ratio:.2}")).collect::<Vec<_>>().join(" ");
+        vec![name, format!("{:.0}", measure::median(speed)), format!("{:.2}", measure::median(&ratios)), each]
+    };
+    let Load { connections, seconds } = load;
+    let table = report::table(
+        &["positions", "median a second", "HTTP ÷ that", "rounds"],
+        &[
+            line(format!("HTTP, {connections} connections"), http),
+            line("direct UNNEST of 500 rows".to_owned(), &speeds[1]),
+            line(format!("one UPDATE each, {connections} connections to the database"), &speeds[2]),
+            line("one UPDATE each, one connection, as the writer has".to_owned(), &speeds[3]),
+        ],
+    );
+    println!("{table}");
+    format!(
+        "`cargo bench --bench compare`: {PHONES} phones of {EDGES} edges, {rounds} rounds of {seconds} s taken in turns, on a database that waits for its disk.\n\n\
+         {machine}. Service, database and load share these cores.\n\n{table}\n\n\
+         - HTTP: `PUT /devices/{{id}}/location` (`wrk`, 1 thread), each answered after its commit with the device and its edge.\n\
+         - direct: the same columns in arrays, one statement after the other on one connection, nothing checked and nothing answered.\n\
+         - one UPDATE each: `pgbench -M prepared`, 1 thread, without HTTP; of a number in place of the position, so that no connection loads PostGIS first.\n\
+         - {:.1} % of all updates touched no index.",
+        100.0 * hot as f64 / updates as f64
+    )
+}
+
+/// Registers somebody, and signs him in: his identity and token.
+pub(crate) async fn sign_in(service: &Service) -> Outcome<(Uuid, String)> {
+    let client = reqwest::Client::new();
+    let credentials = json!({"email": "phones@example.org", "password": PASSWORD, "full_name": "Bench"});
+    // The address is open before the schema is looked at.
+    for _ in 0..100 {
+        if client.get(format!("{}/health/ready", service.url())).send().await?.status().is_success() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    client.post(format!("{}/api/v1/auth/register", service.url())).json(&credentials).send().await?.error_for_status()?;
+    let login = json!({"email": "phones@example.org", "password": PASSWORD});
+    let answer: Value =
+        client.post(format!("{}/api/v1/auth/login", service.url())).json(&login).send().await?.error_for_status()?.json().await?;
+    let text = |value: &Value| value.as_str().map(str::to_owned).ok_or("no text in the answer");
+    Ok((text(&answer["user"]["id"])?.parse()?, text(&answer["access_token"])?))
+}
+
+/// Positions a second in arrays of 500.
+async fn write_directly(connection: &mut PgConnection, places: &mut [LatLng], seconds: u64) -> Outcome<f64> {
+    let mut random = Random::new(seconds);
+    let (mut elapsed, mut rows, mut first) = (Duration::ZERO, 0_u32, 0);
+    while elapsed < Duration::from_secs(seconds) {
+        let piece = first..(first + DIRECT).min(places.len());
+        first = if piece.end == places.len() { 0 } else { piece.end };
+        let names: Vec<String> = piece.clone().map(phone).collect();
+        for place in &mut places[piece.clone()] {
+            *place = fleet::a_step_from(*place, &mut random);
+        }
+        let places = &places[piece];
+        let cells: Vec<Cells> = places.iter().map(|place| Cells::of(*place)).collect();
+        let positions: Vec<Geog<Point<f64>>> = places.iter().map(|place| Geog((*place).into())).collect();
+        let centres: Vec<Geog<Point<f64>>> = cells.iter().map(|cells| Geog(cells.r9.centre().into())).collect();
+        let [r7, r9]: [Vec<i64>; 2] =
+            [|cells: &Cells| cells.r7.to_db(), |cells: &Cells| cells.r9.to_db()].map(|of| cells.iter().map(of).collect());
+        let now = vec![DateTime::<Utc>::from(std::time::SystemTime::now()); places.len()];
+        let started = Instant::now();
+        sqlx::query(fleet::DIRECT_UNNEST)
+            .bind(names)
+            .bind(positions)
+            .bind(centres)
+            .bind(r7)
+            .bind(r9)
+            .bind(now)
+            .execute(&mut *connection)
+            .await?;
+        elapsed += started.elapsed();
+        rows += u32::try_from(places.len())?;
+    }
+    Ok(f64::from(rows) / elapsed.as_secs_f64())
+}
+
+/// The load generators, with their scripts.
+struct Tools {
+    url: String,
+    folder: TempDir,
+    pgbench: Vec<String>,
+}
+
+impl Tools {
+    fn new(cluster: &BenchCluster, service: &Service, token: &str, edges: &[(Uuid, LatLng)]) -> Outcome<Self> {
+        let folder = TempDir::new()?;
+        let places: Vec<String> = edges.iter().map(|(_, place)| format!("{{{:.7}, {:.7}}}", place.lat_deg(), place.lng_deg())).collect();
+        let script = format!(
+            "local random, format = math.random, string.format\n\
+             local edges = {{{}}}\n\
+             wrk.method = \"PUT\"\n\
+             wrk.headers[\"Content-Type\"] = \"application/json\"\n\
+             wrk.headers[\"Authorization\"] = \"Bearer {token}\"\n\
+             function init() math.randomseed(os.time()) end\n\
+             function request()\n\
+             \x20 local n = random(0, {})\n\
+             \x20 local edge = edges[n % #edges + 1]\n\
+             \x20 local body = format('{{\"lat\":%.7f,\"lng\":%.7f,\"accuracy_meters\":5}}', edge[1] + 0.0001 * random(), edge[2] + 0.0001 * random())\n\
+             \x20 return wrk.format(nil, format(\"/api/v1/devices/phone-%06d/location\", n), nil, body)\n\
+             end\n\
+             function done(summary)\n\
+             \x20 local errors = summary.errors\n\
+             \x20 io.write(format(\"failed %d\\n\", errors.connect + errors.read + errors.write + errors.status + errors.timeout))\n\
+             end\n",
+            places.join(", "),
+            PHONES - 1
+        );
+        std::fs::write(folder.path().join("phones.lua"), script)?;
+        let update = format!(
+            "\\set n random(0, {})\n\\set dx random(0, 100)\n\
+             UPDATE ar.device_connections SET accuracy_meters = :dx / 10.0, recorded_at = now(), last_ping = now() \
+             WHERE device_id = 'phone-' || lpad((:n)::text, 6, '0');\n",
+            PHONES - 1
+        );
+        std::fs::write(folder.path().join("update.sql"), update)?;
+        let mut pgbench: Vec<String> = ["-n", "-M", "prepared", "-j", "1", "-U", "ar_supervisor", "-h"].map(str::to_owned).to_vec();
+        pgbench.extend([cluster.socket_dir().display().to_string(), DATABASE.to_owned()]);
+        Ok(Self { url: service.url().to_owned(), folder, pgbench })
+    }
+
+    /// Positions a second over HTTP.
+    fn phones(&self, load: Load) -> Outcome<f64> {
+        let mut wrk = Command::new("wrk");
+        wrk.args(["-t1", "--latency"]).arg(format!("-c{}", load.connections)).arg(format!("-d{}s", load.seconds));
+        wrk.arg("-s").arg(self.folder.path().join("phones.lua")).arg(&self.url);
+        let text = output(&mut wrk, "wrk")?;
+        if number_after(&text, "failed ")? > 0.0 {
+            return Err(format!("requests failed: {text}").into());
+        }
+        eprintln!("  p50 {}, p99 {}", after(&text, "50%").unwrap_or("?"), after(&text, "99%").unwrap_or("?"));
+        number_after(&text, "Requests/sec:")
+    }
+
+    /// Positions a second with a statement and a commit each.
+    fn updates(&self, connections: u64, seconds: u64) -> Outcome<f64> {
+        let mut pgbench = Command::new(find_pgbench());
+        pgbench.arg(format!("-c{connections}")).arg(format!("-T{seconds}")).arg("-f").arg(self.folder.path().join("update.sql"));
+        number_after(&output(pgbench.args(&self.pgbench), "postgresql-15")?, "tps = ")
+    }
+}

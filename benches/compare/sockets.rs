@@ -1,0 +1,130 @@
+//! The sockets of the service: what thousands of idle ones cost, a herd that comes back, one that does not read, and stops
+//! in the middle of everything. The service is its own process, on a database that waits for its disk; the edge servers
+//! are clients in this one.
+//!
+//! Environment: `AR_BENCH_SOCKETS` (5000, at least 200), which need as many descriptors on both sides.
+
+mod edge;
+mod idle;
+mod stalled;
+mod stop;
+
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use sqlx::ConnectOptions;
+
+use crate::devices::sign_in;
+use crate::service::Service;
+use crate::support::database::BenchCluster;
+use crate::support::{Outcome, measure, report, setting};
+
+const DATABASE: &str = "bench_sockets";
+/// Connections of the service to its database, about as many as it has by default.
+const CONNECTIONS: u64 = 6;
+/// Descriptors that are needed besides those of the sockets.
+const OTHER_DESCRIPTORS: u64 = 500;
+/// Longer than all of it takes.
+const DEADLINE: Duration = Duration::from_mins(4);
+
+/// Measures, and writes the section.
+///
+/// # Errors
+/// When something cannot be run.
+pub(crate) async fn measure() -> Outcome<()> {
+    let sockets = setting("AR_BENCH_SOCKETS", 5_000)?.max(200);
+    allow_descriptors(sockets + OTHER_DESCRIPTORS)?;
+    tokio::time::timeout(DEADLINE, measure_all(sockets)).await.map_err(|_elapsed| "sockets took too long")?
+}
+
+async fn measure_all(sockets: u64) -> Outcome<()> {
+    let cluster = BenchCluster::durable()?;
+    let mut sql = cluster.empty(DATABASE).await?.connect().await?;
+    let edges = edge::register(&mut sql, sockets).await?;
+
+    let service = start(&cluster, DATABASE).await?;
+    let mut rows = idle::measure(&service, &edges).await?;
+    drop(service);
+    let service = start(&cluster, DATABASE).await?;
+    rows.extend(stalled::measure(&cluster, DATABASE, &service, &edges).await?);
+    let (_user_id, token) = sign_in(&service).await?;
+    rows.extend(stop::measure(&cluster, DATABASE, service, &token, &edges).await?);
+
+    let cells: Vec<Vec<String>> = rows.into_iter().map(Row::cells).collect();
+    let table = report::table(&["what", "promised", "measured", "kept", "more"], &cells);
+    println!("{table}");
+    let machine = report::machine(&mut sql).await?;
+    let body = format!(
+        "`cargo bench --bench compare`: the service as its own process, {} edge servers over WebSockets, a database that waits for its disk.\n\n\
+         {machine}. Service, database and edge servers share these cores.\n\n{table}\n\n\
+         - memory: the service's resident set (`VmRSS`) when all are welcomed, have beaten once and said nothing for {} s, less that before the first, by their number.\n\
+         - a message is a row of `ar.edge_device_notices` with its notice, as the service itself writes them; its delay begins before the row is written, and ends when the edge server has read it.\n\
+         - a request under way at the signal is a `PUT /devices/{{id}}/location` whose body is half there.",
+        measure::count_text(sockets),
+        idle::IDLE.as_secs()
+    );
+    report::write_section("Sockets", &body)
+}
+
+/// Starts the service, and waits until it is ready.
+async fn start(cluster: &BenchCluster, database: &str) -> Outcome<Service> {
+    let service = Service::start(cluster, database, CONNECTIONS)?;
+    for _ in 0..100 {
+        if reqwest::get(format!("{}/health/ready", service.url())).await?.status().is_success() {
+            return Ok(service);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Err("the service is not ready".into())
+}
+
+/// Raises the limit of open files, for this process and those it starts.
+fn allow_descriptors(needed: u64) -> Outcome<()> {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= needed) {
+        return Ok(());
+    }
+    if let Some(most) = limit.maximum.filter(|most| *most < needed) {
+        return Err(format!(
+            "{needed} open files are needed and {most} allowed: raise the hard limit (ulimit -Hn {needed}, as root), or set AR_BENCH_SOCKETS to {} or less",
+            most.saturating_sub(OTHER_DESCRIPTORS)
+        )
+        .into());
+    }
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: Some(needed), maximum: limit.maximum })?)
+}
+
+/// Resident set of a process, in KiB.
+fn resident_kib(pid: u32) -> Outcome<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("the process has ended")?;
+    Ok(line.trim().trim_end_matches(" kB").parse()?)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+fn mib(kib: u64) -> f64 {
+    kib as f64 / 1024.0
+}
+
+/// A promise, and what was measured.
+struct Row {
+    what: String,
+    promised: String,
+    measured: String,
+    is_kept: bool,
+    more: String,
+}
+
+impl Row {
+    fn new(what: String, promised: String, measured: String, is_kept: bool) -> Self {
+        Self { what, promised, measured, is_kept, more: String::new() }
+    }
+
+    fn with(self, more: String) -> Self {
+        Self { more, ..self }
+    }
+
+    fn cells(self) -> Vec<String> {
+        vec![self.what, self.promised, self.measured, if self.is_kept { "yes" } else { "NO" }.to_owned(), self.more]
+    }
+}

@@ -1,0 +1,28 @@
+//! Work of the service's own that must not hang: a connection that is half open would let it wait for ever, and keep
+//! its place in the pool.
+
+use std::time::Duration;
+
+use sqlx::{PgConnection, PgPool};
+
+use super::DbError;
+
+/// How long a piece of work may take; longer than any of its statements may.
+const DEADLINE: Duration = Duration::from_secs(7);
+
+/// Does a piece of work on a connection of its own, within the deadline. A connection on which it did not end is
+/// closed: given back, it would be asked whether it lives, and wait for that.
+pub(crate) async fn within_deadline<T>(
+    pool: &PgPool,
+    doing: &'static str,
+    work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
+) -> Result<T, DbError> {
+    let mut connection = pool.acquire().await.map_err(|error| DbError::new(doing, error))?;
+    match tokio::time::timeout(DEADLINE, work(&mut connection)).await {
+        Ok(outcome) => outcome.map_err(|error| DbError::new(doing, error)),
+        Err(_elapsed) => {
+            connection.close_on_drop();
+            Err(DbError::timed_out(doing))
+        }
+    }
+}

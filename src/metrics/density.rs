@@ -1,0 +1,87 @@
+//! Publishes how many people were where. What is published is decided once, for a closed quarter-hour, and never
+//! corrected: two versions of a number could be subtracted from each other to find one person.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::{Connection, PgConnection, PgPool};
+
+use super::active_devices::LEAST_USERS;
+use super::store::take_turn;
+use crate::db::{DbError, within_deadline};
+use crate::geo::{Cell, ensure_outlines};
+
+/// Length of what is published at once.
+const QUARTER_HOUR: TimeDelta = TimeDelta::minutes(15);
+
+/// Publishes the quarter-hours that ended two minutes ago or earlier and are not published yet; how many had somebody in
+/// them. Who was reported later than that is left out. Another instance that is at it does it for both.
+///
+/// # Errors
+/// When the database fails.
+pub async fn publish_density(pool: &PgPool) -> Result<u32, DbError> {
+    let mut published = 0;
+    // One at a time, each a transaction of its own.
+    while within_deadline(pool, "publishing device density", publish_next).await? {
+        published += 1;
+    }
+    Ok(published)
+}
+
+/// Publishes one quarter-hour; false when there is none, or it is another instance's turn.
+async fn publish_next(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    if !take_turn(&mut transaction, "ar.publish_density").await? {
+        return Ok(false);
+    }
+    let times = sqlx::query!(
+        r#"SELECT (SELECT value::timestamptz FROM ar.meta WHERE key = 'density_published_until') AS published_until,
+               date_bin('15 minutes', now() - interval '2 minutes', 'epoch') AS "closed_until!""#
+    );
+    let times = times.fetch_one(&mut *transaction).await?;
+    // Without a mark nobody knows what was published, so nothing before now is.
+    let from = times.published_until.unwrap_or(times.closed_until);
+    if times.published_until.is_some() && from >= times.closed_until {
+        return Ok(false);
+    }
+    let next = sqlx::query_scalar!(
+        r#"SELECT date_bin('15 minutes', min(bucket_start), 'epoch') FROM ar.device_presence WHERE bucket_start >= $1 AND bucket_start < $2"#,
+        from,
+        times.closed_until
+    );
+    let next = next.fetch_one(&mut *transaction).await?;
+    match next {
+        Some(start) => {
+            publish(&mut transaction, start).await?;
+            set_published_until(&mut transaction, start + QUARTER_HOUR).await?;
+        }
+        None => set_published_until(&mut transaction, times.closed_until).await?,
+    }
+    transaction.commit().await?;
+    Ok(next.is_some())
+}
+
+async fn publish(connection: &mut PgConnection, start: DateTime<Utc>) -> Result<(), sqlx::Error> {
+    let cells = sqlx::query_scalar!(
+        "INSERT INTO gis.device_density (bucket_start, cell, users)
+         SELECT $1::timestamptz, h3_r7, count(DISTINCT user_id) FROM ar.device_presence
+         WHERE bucket_start >= $1 AND bucket_start < $1 + interval '15 minutes'
+         GROUP BY h3_r7 HAVING count(DISTINCT user_id) >= $2
+         ON CONFLICT DO NOTHING RETURNING cell",
+        start,
+        LEAST_USERS
+    );
+    let cells: HashSet<Cell> = cells.fetch_all(&mut *connection).await?.into_iter().filter_map(|cell| Cell::from_db(cell).ok()).collect();
+    ensure_outlines(connection, &cells).await
+}
+
+async fn set_published_until(connection: &mut PgConnection, until: DateTime<Utc>) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"INSERT INTO ar.meta (key, value) VALUES ('density_published_until', to_char($1::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
+           ON CONFLICT (key) DO UPDATE SET value = excluded.value"#,
+        until
+    )
+    .execute(connection)
+    .await
+    .map(|_| ())
+}

@@ -1,0 +1,48 @@
+//! The system's own samples: one instance takes them, for all.
+
+use sqlx::{Connection, PgConnection, PgPool};
+
+use super::history::{MetricType, Sample, record};
+use super::store::take_turn;
+use super::system::counts;
+use crate::db::{DbError, within_deadline};
+
+/// Samples how many devices are connected, edges healthy, degraded and offline, decorations there and deliveries due.
+/// False when that was done within the last 25 s, or another instance is at it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn sample_system(pool: &PgPool) -> Result<bool, DbError> {
+    within_deadline(pool, "sampling the system", sample).await
+}
+
+async fn sample(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    if !take_turn(&mut transaction, "ar.sample_system").await? {
+        return Ok(false);
+    }
+    let recent = sqlx::query_scalar!(
+        r#"SELECT EXISTS (
+               SELECT FROM ar.system_metrics
+               WHERE edge_server_id IS NULL AND metric_type = $1 AND recorded_at > now() - interval '25 s' AND recorded_at <= now()
+           ) AS "recent!""#,
+        MetricType::SyncDue.as_str()
+    );
+    if recent.fetch_one(&mut *transaction).await? {
+        return Ok(false);
+    }
+    let counted = counts(&mut *transaction).await?;
+    let figures = [
+        (MetricType::DevicesConnected, counted.devices.connected),
+        (MetricType::EdgesHealthy, counted.edge_servers.healthy),
+        (MetricType::EdgesDegraded, counted.edge_servers.degraded),
+        (MetricType::EdgesOffline, counted.edge_servers.offline),
+        (MetricType::Decorations, counted.decorations.active),
+        (MetricType::SyncDue, counted.sync.pending + counted.sync.outdated),
+    ];
+    #[expect(clippy::cast_precision_loss, reason = "no count comes near 2^53")]
+    let samples = figures.map(|(metric_type, count)| Sample { edge_server_id: None, metric_type, value: count as f64 });
+    record(&mut transaction, &samples).await?;
+    transaction.commit().await?;
+    Ok(true)
+}

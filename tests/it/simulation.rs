@@ -1,0 +1,116 @@
+//! The simulation, against the service as it is: it sees what clients see, leaves nothing, and says what is wrong.
+
+use std::time::Duration;
+
+use ar_supervisor::commands::simulate::{self, Count, Settings, Silent, SimulateError};
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{Account, PASSWORD, TestServer, eventually};
+
+const EDGES: u32 = 4;
+const PHONES: usize = 30;
+/// Most of them; a few start outside all areas.
+const MOST_PHONES: i64 = 24;
+
+fn settings(t: &TestServer, admin: &Account) -> Settings {
+    Settings {
+        url: t.url(""),
+        email: admin.email.clone(),
+        password: PASSWORD.into(),
+        edges: 4,
+        devices: PHONES,
+        duration: Some(Duration::from_secs(3)),
+        every: Duration::from_millis(500),
+        adopt: false,
+        churn_pct_per_minute: 0.0,
+        seed: 7,
+        keep: false,
+    }
+}
+
+/// A server with decorations in and around two towns.
+async fn server_with_towns() -> TestServer {
+    let t = TestServer::start().await;
+    for (n, (lat, lng)) in [(52.52, 13.40), (52.52, 13.50), (52.45, 13.38), (-16.80, 179.98), (-16.80, -179.95)].into_iter().enumerate() {
+        for m in 0..3 {
+            let step = f64::from(m) * 0.01;
+            t.decoration(&format!("place {n} {m}")).at(lat + step, lng + step / 2.0).insert().await;
+        }
+    }
+    t
+}
+
+async fn count(t: &TestServer, sql: &'static str) -> i64 {
+    sqlx::query_scalar(sql).fetch_one(&t.sql).await.expect("counts")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn edges_are_healthy_phones_are_assigned_and_nothing_is_left() {
+    let t = server_with_towns().await;
+    let admin = t.admin().await;
+    let (stop, settings) = (CancellationToken::new(), Settings { duration: None, ..settings(&t, &admin) });
+    let running = tokio::spawn({
+        let stop = stop.clone();
+        async move { simulate::run(settings, &stop, &mut Silent).await }
+    });
+    eventually("all edges are healthy", async || {
+        count(&t, "SELECT count(*) FROM ar.edge_servers WHERE health_status = 'healthy' AND region = 'simulation'")
+            .await
+            .eq(&(i64::from(EDGES)))
+            .then_some(())
+    })
+    .await;
+    eventually("all phones inside an area have an edge", async || {
+        count(&t, "SELECT count(*) FROM ar.device_connections WHERE edge_server_id IS NOT NULL").await.ge(&MOST_PHONES).then_some(())
+    })
+    .await;
+    stop.cancel();
+    let summary = running.await.expect("ends").expect("began");
+    assert!(summary.is_good(), "{summary}");
+    let snapshot = summary.snapshot();
+    assert_eq!(snapshot.most_edges_connected(), i64::from(EDGES));
+    assert!(snapshot.most_assigned() >= MOST_PHONES && snapshot.count(Count::Beats) >= u64::from(EDGES), "{summary}");
+    assert_eq!(count(&t, "SELECT count(*) FROM ar.edge_servers WHERE deleted_at IS NULL").await, 0);
+    assert_eq!(count(&t, "SELECT count(*) FROM ar.device_connections").await, 0);
+    assert_eq!(count(&t, "SELECT count(*) FROM ar.users WHERE is_active AND email LIKE 'sim-%'").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn edges_that_are_there_are_adopted_and_stay_and_a_seed_can_come_again() {
+    let t = server_with_towns().await;
+    let admin = t.admin().await;
+    for (lat, lng) in [(52.52, 13.40), (-16.80, 179.98)] {
+        t.edge("here").at(lat, lng).insert().await;
+    }
+    for _ in 0..2 {
+        let settings = Settings { adopt: true, edges: 10, ..settings(&t, &admin) };
+        let summary = simulate::run(settings, &CancellationToken::new(), &mut Silent).await.expect("begins");
+        assert!(summary.is_good(), "{summary}");
+        assert_eq!((summary.cast().edges, summary.snapshot().most_edges_connected()), (2, 2));
+        eventually("the edges are free again", async || count(&t, "SELECT count(*) FROM ar.edge_sessions").await.eq(&0).then_some(()))
+            .await;
+    }
+    assert_eq!(count(&t, "SELECT count(*) FROM ar.edge_servers WHERE deleted_at IS NULL").await, 2);
+}
+
+#[tokio::test]
+async fn what_keeps_it_from_beginning_is_said_and_leaves_nothing() {
+    let t = TestServer::start().await;
+    let (admin, user) = (t.admin().await, t.user().await);
+    let begun = async |change: &dyn Fn(&mut Settings)| {
+        let mut settings = settings(&t, &admin);
+        change(&mut settings);
+        simulate::run(settings, &CancellationToken::new(), &mut Silent).await.expect_err("does not begin")
+    };
+    let wrong = begun(&|settings| settings.password = "another one than this".into()).await;
+    assert!(matches!(wrong, SimulateError::WrongPassword { .. }) && wrong.to_string().contains("admin-password"), "{wrong}");
+    let no_admin = begun(&|settings| settings.email.clone_from(&user.email)).await;
+    assert!(matches!(no_admin, SimulateError::NotAdmin { .. }), "{no_admin}");
+    let nowhere = begun(&|settings| settings.url = "http://127.0.0.1:1".to_owned()).await;
+    assert!(matches!(nowhere, SimulateError::Unreachable { .. }) && nowhere.to_string().contains("ar-supervisor dev"), "{nowhere}");
+    let empty = begun(&|_| ()).await;
+    assert!(matches!(empty, SimulateError::TooFewPlaces { found: 0, wanted: 4 }), "{empty}");
+    let nobody = begun(&|settings| settings.adopt = true).await;
+    assert!(matches!(nobody, SimulateError::NothingToAdopt { running: 0 }), "{nobody}");
+    assert_eq!(count(&t, "SELECT count(*) FROM ar.users WHERE is_active AND email LIKE 'sim-%'").await, 0);
+}
