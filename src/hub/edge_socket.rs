@@ -79,7 +79,9 @@ async fn run(state: AppState, edge: EdgeIdentity, socket: WebSocket) {
         }
         Err(_elapsed) => return talk.close(&Closing::policy("no_hello")).await,
     };
-    let handle = match enter(&state, edge, &hello, &outbox).await {
+    // Beginning and end are done in a box: in place, they would hold many times the room of all the rest for as long as
+    // the socket lives.
+    let handle = match Box::pin(enter(&state, edge, &hello, &outbox)).await {
         Ok(Some(handle)) => handle,
         Ok(None) => return talk.close(&Closing::policy("key_revoked")).await,
         Err(error) => {
@@ -96,7 +98,7 @@ async fn run(state: AppState, edge: EdgeIdentity, socket: WebSocket) {
     let ending = within_deadline(state.db.write(), "ending a session", async |connection| {
         session::end(connection, handle.edge_id, handle.session_id, end == End::ByPeer).await
     });
-    if let Err(error) = ending.await {
+    if let Err(error) = Box::pin(ending).await {
         // Nobody renews it any more: its lease runs out.
         tracing::warn!(error = &error as &dyn std::error::Error, edge = %handle.edge_id, "the session of edge {} ends by itself", handle.edge_id);
     }

@@ -39,6 +39,9 @@ const LET_GO_S: f64 = 15.0;
 /// When a message was written, in microseconds since the begin, stands before the first dash of its device.
 const DEVICE: &str = r#""device_id":""#;
 
+/// Longer delays count as this one, in microseconds.
+const MOST_DELAY_US: u64 = 60_000_000;
+
 /// Delays of messages, in microseconds.
 type Delays = Arc<Mutex<Histogram<u64>>>;
 
@@ -54,8 +57,12 @@ struct Readers {
 pub(super) async fn measure(cluster: &BenchCluster, database: &str, service: &Service, edges: &[Edge]) -> Outcome<Vec<Row>> {
     let ids: Vec<Uuid> = edges[..EDGES].iter().map(|edge| edge.id).collect();
     let begin = Instant::now();
-    let mut readers =
-        Readers { begin, delays: Arc::new(Mutex::new(Histogram::new(3)?)), tasks: JoinSet::new(), end: CancellationToken::new() };
+    let mut readers = Readers {
+        begin,
+        delays: Arc::new(Mutex::new(Histogram::new_with_max(MOST_DELAY_US, 3)?)),
+        tasks: JoinSet::new(),
+        end: CancellationToken::new(),
+    };
     for edge in &edges[1..EDGES] {
         readers.add(edge.connect(service.url(), None).await?);
     }
@@ -124,7 +131,7 @@ pub(super) async fn measure(cluster: &BenchCluster, database: &str, service: &Se
             seen.let_go_s.map_or_else(|| "never".to_owned(), |seconds| format!("{seconds:.1} s")),
             seen.let_go_s.is_some_and(|seconds| seconds <= LET_GO_S),
         )
-        .with(format!("since it last took one; {} had gone into the kernel's buffers", measure::count_text(seen.taken))),
+        .with(format!("since it was last sent one; {} had gone into the kernel's buffers", measure::count_text(seen.taken))),
     ])
 }
 
