@@ -212,3 +212,20 @@ fn beat(state: &AppState, handle: &EdgeHandle, update: &HealthUpdate) -> Beat {
         bandwidth_mbps: update.bandwidth_mbps,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes of what a function of three arguments answers.
+    fn bytes_of_answer<A, B, C, T>(_function: fn(A, B, C) -> T) -> usize {
+        size_of::<T>()
+    }
+
+    /// There are thousands of them, and each holds the room of the largest thing that it ever does in place.
+    #[test]
+    fn a_socket_takes_little_room() {
+        let bytes = bytes_of_answer(run);
+        assert!(bytes < 3 * 1024, "{bytes}");
+    }
+}

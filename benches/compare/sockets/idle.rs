@@ -15,9 +15,7 @@ use crate::support::{Outcome, measure};
 
 /// Sockets that are opened at once.
 const OPENING: usize = 32;
-/// Time for the service to settle before the first.
-const SETTLE: Duration = Duration::from_secs(3);
-/// Time for what was needed to begin with to be given back.
+/// Time for what was needed to begin with to be given back, before the first socket and after the last.
 pub(super) const IDLE: Duration = Duration::from_secs(8);
 /// Sockets that break at once.
 const HERD: usize = 1_000;
@@ -30,7 +28,7 @@ const HERD_S: f64 = 60.0;
 /// Opens a socket of every edge server, looks at the memory, breaks some and waits for them.
 pub(super) async fn measure(service: &Service, edges: &[Edge]) -> Outcome<Vec<Row>> {
     let pid = service.pid()?;
-    tokio::time::sleep(SETTLE).await;
+    tokio::time::sleep(IDLE).await;
     let before_kib = resident_kib(pid)?;
     let began = Instant::now();
     let sockets = open(service, edges).await?;

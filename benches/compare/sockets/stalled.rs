@@ -23,7 +23,7 @@ const A_SECOND: u32 = 500;
 /// Time between two writes of messages.
 const STEP: Duration = Duration::from_millis(20);
 /// How long all read, and how long one does not.
-const QUIET: Duration = Duration::from_secs(15);
+const QUIET: Duration = Duration::from_secs(10);
 const STALLED: Duration = Duration::from_secs(30);
 /// Time for the last messages to come.
 const SETTLE: Duration = Duration::from_secs(3);
