@@ -121,11 +121,6 @@ impl Accounts {
         self.hasher.done()
     }
 
-    /// The database's clock, as its sweeps last read it.
-    pub(crate) fn clock(&self) -> &DbClock {
-        &self.clock
-    }
-
     fn refresh_life(&self) -> PgInterval {
         PgInterval { months: 0, days: 0, microseconds: i64::try_from(self.refresh_ttl.as_micros()).unwrap_or(i64::MAX) }
     }

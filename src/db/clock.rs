@@ -28,7 +28,7 @@ impl DbClock {
     /// The database's time.
     #[must_use]
     pub(crate) fn now(&self) -> DateTime<Utc> {
-        DateTime::from_timestamp_millis(own_ms() + self.ahead_ms.load(Ordering::Relaxed)).unwrap_or_default()
+        DateTime::from_timestamp_millis(self.now_ms()).unwrap_or_default()
     }
 
     /// How far the database's clock is ahead of ours, in seconds.

@@ -182,7 +182,7 @@ fn wait(waiting: &mut VecDeque<Asked>, asked: Option<Asked>) {
 async fn write(state: AppState, slots: Vec<Slot>) {
     let (updates, replies): (Vec<_>, Vec<_>) = slots.into_iter().map(|slot| (slot.update, (slot.reply, slot.superseded))).unzip();
     let answers = match in_time(write_together(&state, &updates)).await {
-        Err(error) if updates.len() > 1 && !is_unavailable(&error) => {
+        Err(error) if updates.len() > 1 && !DbError::means_unavailable(&error) => {
             tracing::info!(error = &error as &dyn std::error::Error, "a batch of positions failed; writing them one by one");
             one_by_one(&state, &updates).await
         }
@@ -212,10 +212,6 @@ async fn one_by_one(state: &AppState, updates: &[LocationUpdate]) -> Vec<Result<
         answers.push(answer.map_err(refused).and_then(|mut one| one.pop().unwrap_or(Err(Refused::Failed))));
     }
     answers
-}
-
-fn is_unavailable(error: &sqlx::Error) -> bool {
-    DbError::means_unavailable(error)
 }
 
 fn refused(error: sqlx::Error) -> Refused {

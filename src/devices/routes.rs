@@ -98,7 +98,7 @@ async fn locate(
     device_id: Result<Path<String>, PathRejection>,
     body: JsonBody,
 ) -> Result<Json<Located>, ApiError> {
-    let now_ms = state.accounts.clock().now_ms();
+    let now_ms = state.clock.now_ms();
     let (update, mut faults) = body.read_all(|reader| read_body(reader, now_ms));
     let device_id = read_device_id(&mut faults, device_id);
     let update = faults.or(update.zip(device_id))?;

@@ -11,10 +11,8 @@ use uuid::Uuid;
 
 use super::alerts::Alert;
 use crate::edges::Health;
-use crate::geo::{Cell, round_deg};
-
-/// Cells with fewer different users are left out.
-const PRIVACY_THRESHOLD: i64 = 10;
+use crate::geo::round_deg;
+use crate::metrics;
 
 /// An edge server as the feed shows it.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
@@ -195,22 +193,15 @@ pub(super) async fn edges(connection: &mut PgConnection) -> Result<BTreeMap<Uuid
         .collect())
 }
 
-/// Connected devices.
+/// Connected devices, in an order that does not change with their numbers.
 pub(super) async fn devices(connection: &mut PgConnection) -> Result<DeviceCounts, sqlx::Error> {
-    let by_edge = sqlx::query_as!(
-        EdgeCount,
-        r#"SELECT edge_server_id, count(*) AS "count!" FROM ar.device_connections WHERE connection_status = 'connected' GROUP BY 1 ORDER BY 1"#
-    );
-    let by_edge = by_edge.fetch_all(&mut *connection).await?;
-    let by_cell = sqlx::query!(
-        r#"SELECT h3_r7 AS "cell!", count(*) AS "count!" FROM ar.device_connections
-           WHERE connection_status = 'connected' AND h3_r7 IS NOT NULL
-           GROUP BY h3_r7 HAVING count(DISTINCT user_id) >= $1 ORDER BY h3_r7"#,
-        PRIVACY_THRESHOLD
-    );
-    let by_cell = by_cell.fetch_all(&mut *connection).await?.into_iter();
-    let by_cell = by_cell.filter_map(|row| Some(CellCount { cell: Cell::from_db(row.cell).ok()?.to_string(), count: row.count }));
-    Ok(DeviceCounts { total: by_edge.iter().map(|edge| edge.count).sum(), by_edge, by_cell: by_cell.collect() })
+    let counted = metrics::count_active_devices(connection).await?;
+    let by_edge = counted.by_edge.into_iter().map(|edge| EdgeCount { edge_server_id: edge.edge_server_id, count: edge.count });
+    let by_cell = counted.by_cell.into_iter().map(|cell| CellCount { cell: cell.cell.to_string(), count: cell.count });
+    let (mut by_edge, mut by_cell): (Vec<_>, Vec<_>) = (by_edge.collect(), by_cell.collect());
+    by_edge.sort_by_key(|edge| edge.edge_server_id);
+    by_cell.sort_by(|a, b| a.cell.cmp(&b.cell));
+    Ok(DeviceCounts { total: counted.total, by_edge, by_cell })
 }
 
 /// Decorations at edges.

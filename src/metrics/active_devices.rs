@@ -23,13 +23,13 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 
 /// Connected devices.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub(super) struct ActiveDevices {
+pub(crate) struct ActiveDevices {
     /// All of them.
-    total: i64,
+    pub(crate) total: i64,
     /// By the edge that serves them, most first. Those that no edge serves are the entry whose id is null.
-    by_edge: Vec<DevicesOfEdge>,
+    pub(crate) by_edge: Vec<DevicesOfEdge>,
     /// By H3 cell at resolution 7, most first; only cells with 10 distinct users or more.
-    by_cell: Vec<DevicesOfCell>,
+    pub(crate) by_cell: Vec<DevicesOfCell>,
     /// Devices in cells that are left out.
     suppressed: i64,
     /// Devices whose position is not known, not yet or no longer.
@@ -38,25 +38,25 @@ pub(super) struct ActiveDevices {
 
 /// Devices of an edge.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-struct DevicesOfEdge {
+pub(crate) struct DevicesOfEdge {
     /// The edge; null: none serves them.
     #[schema(required)]
-    edge_server_id: Option<Uuid>,
+    pub(crate) edge_server_id: Option<Uuid>,
     /// Its name.
     #[schema(required)]
     name: Option<String>,
     /// Devices.
-    count: i64,
+    pub(crate) count: i64,
 }
 
 /// Devices in a cell.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-struct DevicesOfCell {
+pub(crate) struct DevicesOfCell {
     /// H3 cell at resolution 7.
     #[schema(value_type = String, example = "872834703ffffff")]
-    cell: Cell,
+    pub(crate) cell: Cell,
     /// Devices.
-    count: i64,
+    pub(crate) count: i64,
 }
 
 /// Where connected devices are
@@ -75,7 +75,8 @@ async fn active_devices(
     Ok(Json(state.metrics.active_devices.read(ask).await?))
 }
 
-async fn count(connection: &mut PgConnection) -> Result<ActiveDevices, sqlx::Error> {
+/// Counts connected devices, for the answer and for the feed of admins.
+pub(crate) async fn count(connection: &mut PgConnection) -> Result<ActiveDevices, sqlx::Error> {
     let by_edge = sqlx::query_as!(
         DevicesOfEdge,
         r#"SELECT d.edge_server_id, e.name AS "name?", d.count AS "count!"

@@ -23,6 +23,7 @@ use std::time::Instant;
 
 use utoipa_axum::router::OpenApiRouter;
 
+pub(crate) use active_devices::count as count_active_devices;
 pub(crate) use background::keep;
 pub use density::publish_density;
 pub use partitions::keep_partitions;
