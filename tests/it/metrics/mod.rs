@@ -62,13 +62,13 @@ async fn devices(sql: &PgPool, users: &[Uuid], edge: Option<Uuid>, cell: Option<
     .expect("the devices go in");
 }
 
-/// Makes the partition of a day past.
+/// Makes the partition of a day past, which the template has when it is older than midnight.
 async fn make_past(sql: &PgPool, table: &str, days_ago: i32) {
     run(
         sql,
         &format!(
             "DO $$ DECLARE day date := (now() AT TIME ZONE 'UTC')::date - {days_ago}; BEGIN
-                 EXECUTE format('CREATE TABLE ar.{table}_%s PARTITION OF ar.{table} FOR VALUES FROM (%L) TO (%L)',
+                 EXECUTE format('CREATE TABLE IF NOT EXISTS ar.{table}_%s PARTITION OF ar.{table} FOR VALUES FROM (%L) TO (%L)',
                      to_char(day, 'YYYYMMDD'), day::timestamp AT TIME ZONE 'UTC', (day + 1)::timestamp AT TIME ZONE 'UTC');
              END $$"
         ),
