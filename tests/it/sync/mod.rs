@@ -1,0 +1,3 @@
+//! The sync: what edges should hold is what they hold, whatever happens in between.
+
+mod delivering;
