@@ -1,7 +1,7 @@
 //! What goes on by itself in a running service, and where notices from other instances go.
 
 use crate::state::AppState;
-use crate::{accounts, db, decorations, devices, edges, hub, metrics};
+use crate::{accounts, db, decorations, devices, edges, hub, metrics, sync};
 
 /// Starts all of it, once the schema is in place; it ends with the service.
 pub fn start(state: &AppState) {
@@ -16,5 +16,6 @@ pub fn start(state: &AppState) {
     edges::keep(state);
     devices::keep(state);
     metrics::keep(state);
+    sync::keep(state);
     hub::keep(state);
 }

@@ -14,6 +14,7 @@ use crate::http::{ApiError, CursorKey, Throttle};
 use crate::hub::Hub;
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
+use crate::sync::Sync;
 
 /// Requests under way at once, beyond which new ones are shed.
 const MAX_IN_FLIGHT: usize = 1024;
@@ -49,6 +50,8 @@ pub struct Shared {
     pub hub: Hub,
     /// Where devices are.
     pub devices: Devices,
+    /// What edges hold of what they should.
+    pub(crate) sync: Sync,
     /// What is counted in memory until it is written.
     pub metrics: Metrics,
     /// Whether we are starting, serving or stopping.
@@ -76,6 +79,7 @@ impl AppState {
             edges: Edges::new(&config.supervision),
             hub: Hub::new(),
             devices: Devices::new(),
+            sync: Sync::new(),
             metrics: Metrics::new(),
             lifecycle,
             in_flight: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),

@@ -1,0 +1,4 @@
+//! What edges hold of what they should.
+
+mod routes;
+mod status;
