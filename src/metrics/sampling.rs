@@ -32,7 +32,7 @@ async fn sample(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     if recent.fetch_one(&mut *transaction).await? {
         return Ok(false);
     }
-    let counted = counts(&mut *transaction).await?;
+    let counted = counts(&mut transaction).await?;
     let figures = [
         (MetricType::DevicesConnected, counted.devices.connected),
         (MetricType::EdgesHealthy, counted.edge_servers.healthy),

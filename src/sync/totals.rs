@@ -49,7 +49,7 @@ pub(crate) async fn figures(executor: impl PgExecutor<'_>) -> Result<SyncFigures
 /// Age of the oldest change that is not delivered, in seconds, of each connected edge that has one.
 ///
 /// One look into the index of what is due for each: numbers rise with time, so the lowest is the oldest, but for the
-/// length of a transaction.
+/// length of a transaction, and for a snapshot, which waits from its beginning and keeps its numbers.
 pub(crate) async fn lags(executor: impl PgExecutor<'_>) -> Result<BTreeMap<Uuid, f64>, sqlx::Error> {
     let lags = sqlx::query!(
         r#"SELECT s.edge_server_id, lag.lag_s AS "lag_s!" FROM ar.edge_sessions s

@@ -251,3 +251,25 @@ async fn who_asks_for_what_is_not_there_is_told_so() {
     admin.ask(&t, Method::DELETE, &format!("/api/v1/edge-servers/{edge}")).await;
     assert_eq!(post(&t, &admin, "decorations/all").await.json(), json!({"edge_servers": 0, "decorations": 0, "is_estimate": false}));
 }
+
+#[tokio::test]
+async fn an_edge_that_is_removed_meanwhile_is_in_nobodys_way() {
+    let t = TestServer::start().await;
+    let admin = t.admin().await;
+    t.decoration("").insert_at_each(&vec![position(0.0, 0.0); 300]).await;
+    for _ in 0..6 {
+        let edge = edge_with_all(&t, "").await;
+        let path = format!("decorations/edge/{edge}");
+        let gone = format!("/api/v1/edge-servers/{edge}");
+        let (sent, all, removed) =
+            tokio::join!(post(&t, &admin, &path), post(&t, &admin, "decorations/all"), admin.ask(&t, Method::DELETE, &gone));
+        assert!([202, 404].contains(&sent.status), "{}", sent.text());
+        assert_eq!((all.status, removed.status), (202, 204), "{} {}", all.text(), removed.text());
+        assert_eq!(pairs(&t, edge).await, []);
+    }
+    eventually("nothing is left to do", async || {
+        let notes: i64 = sqlx::query_scalar("SELECT count(*) FROM ar.sync_resends").fetch_one(&t.sql).await.expect("counts");
+        (notes == 0).then_some(())
+    })
+    .await;
+}

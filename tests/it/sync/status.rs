@@ -155,3 +155,42 @@ async fn bad_questions_are_told_what_is_wrong_with_them() {
     assert_eq!(admin.ask(&t, Method::DELETE, &format!("/api/v1/edge-servers/{edge}")).await.status, 204);
     status(&t, &admin, edge, "").await.problem(404, "unknown_edge_server");
 }
+
+#[tokio::test]
+async fn analysts_see_the_same_and_why_something_is_not_there() {
+    let t = TestServer::start().await;
+    let admin = t.admin().await;
+    let edge = mixed(&t).await;
+    let counts = status(&t, &admin, edge, "").await.ok().json();
+    let state: (i64, i64, i64, i64, i64, i64, bool) = sqlx::query_as(
+        "SELECT pending, outdated, failed, synced, wanted_count, held_count, oldest_due_at <= now() FROM gis.sync_state WHERE edge_server_id = $1",
+    )
+    .bind(edge)
+    .fetch_one(&t.sql)
+    .await
+    .expect("a row");
+    let number = |value: &Value| value.as_i64().expect("a number");
+    let [pending, outdated, failed, synced] = ["pending", "outdated", "failed", "synced"].map(|name| number(&counts["counts"][name]));
+    assert_eq!(state, (pending, outdated, failed, synced, number(&counts["wanted"]["count"]), number(&counts["held"]["count"]), true));
+
+    // Those that were marked this minute may be on their way.
+    let faults = async || -> Vec<(String, i64)> {
+        let faults =
+            sqlx::query_as("SELECT reason, count(*) FROM gis.sync_faults WHERE edge_server_id = $1 GROUP BY 1 ORDER BY 1").bind(edge);
+        faults.fetch_all(&t.sql).await.expect("reads")
+    };
+    let expected = |counts: &[(&str, i64)]| counts.iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect::<Vec<_>>();
+    assert_eq!(faults().await, expected(&[("not_connected", 1), ("refused", 3)]));
+    run(&t, "UPDATE ar.decoration_sync SET wanted_at = wanted_at - interval '2 minutes'").await;
+    assert_eq!(faults().await, expected(&[("not_connected", 21), ("refused", 3)]));
+    run(
+        &t,
+        &format!(
+            "WITH k AS (INSERT INTO ar.edge_keys (edge_server_id, key_hash) VALUES ('{edge}', sha256('{edge}')) RETURNING id)
+             INSERT INTO ar.edge_sessions (edge_server_id, session_id, instance_id, generation, lease_until, key_id)
+             SELECT '{edge}', gen_random_uuid(), gen_random_uuid(), 1, now() + interval '1 min', id FROM k"
+        ),
+    )
+    .await;
+    assert_eq!(faults().await, expected(&[("late", 20), ("refused", 3), ("retrying", 1)]));
+}
