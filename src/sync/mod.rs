@@ -3,16 +3,22 @@
 //! A change's journey: `wanted` marks it in `ar.decoration_sync` (the books) in its own transaction → a notice wakes
 //! `delivery`, which reads what is due at the edges whose sockets are here → `machine` says what goes out → the edge
 //! acknowledges, and `acks` writes that into the books. When an edge holds something else than the books say, `repair`
-//! compares digests. `session` is one socket's part in it; the wire is in `hub`.
+//! compares digests. `session` is one socket's part in it; the wire is in `hub`. What
+//! admins see of it and do to it: `routes`, `status`, `resend`; figures for others: `totals`.
 
 mod acks;
 mod comparison;
 mod delivery;
 mod digest;
 mod machine;
+mod model;
 mod repair;
+mod resend;
+mod routes;
 mod session;
+mod status;
 mod store;
+mod totals;
 mod wanted;
 
 use std::collections::HashSet;
@@ -27,8 +33,10 @@ pub(crate) use digest::{Digest, MAX_BITS, Sum, bucket};
 #[cfg(test)]
 pub(crate) use machine::Books;
 pub(crate) use machine::Machine;
+pub(crate) use routes::routes;
 pub(crate) use session::Session;
 pub(crate) use store::books;
+pub(crate) use totals::{SyncFigures, figures, lags, waiting};
 pub(crate) use wanted::mark_for_edges;
 
 use crate::db::Notice;
@@ -54,6 +62,8 @@ pub(crate) struct Sync {
     /// For the one who writes them.
     acks_taken: Mutex<Option<mpsc::Receiver<acks::Acknowledged>>>,
     repairs: Semaphore,
+    /// Edges are to be sent all of their content anew.
+    resends: Notify,
 }
 
 impl Sync {
@@ -70,6 +80,7 @@ impl Sync {
             acks,
             acks_taken: Mutex::new(Some(acks_taken)),
             repairs: Semaphore::new(REPAIRS_AT_ONCE),
+            resends: Notify::new(),
         }
     }
 
@@ -107,9 +118,11 @@ impl Sync {
 
     /// An edge said what became of a batch. Waits while the books are behind, but not for ever.
     pub(crate) async fn acknowledged(&self, session: &Arc<Session>, ack: SyncAck) {
+        let batch_id = ack.batch_id;
         let Some(acknowledged) = acks::Acknowledged::by(session, ack) else { return };
         if self.acks.send_timeout(acknowledged, ACK_TIMEOUT).await.is_err() {
             tracing::debug!(edge = %session.edge_id, "an acknowledgement of edge {} is dropped: the books are behind", session.edge_id);
+            session.machine().not_recorded(batch_id);
         }
     }
 
@@ -162,4 +175,5 @@ pub(crate) fn keep(state: &AppState) {
     lifecycle.spawn(delivery::deliver_until(state.clone()));
     lifecycle.spawn(delivery::sweep_until(state.clone()));
     lifecycle.spawn(acks::write_until(state.clone()));
+    lifecycle.spawn(resend::resend_until(state.clone()));
 }
