@@ -25,6 +25,7 @@ fn settings(t: &TestServer, admin: &Account) -> Settings {
         churn_pct_per_minute: 0.0,
         seed: 7,
         keep: false,
+        content_dir: None,
     }
 }
 

@@ -48,7 +48,8 @@ pub(in crate::commands) struct Args {
     #[arg(long)]
     adopt: bool,
     /// Share of the edges and of the phones, in percent, that something happens to each minute: edges restart,
-    /// fall silent or read slowly, phones are switched off and on
+    /// fall silent, read slowly, have a full disk, lose their content or get an old one back, phones are switched off
+    /// and on
     #[arg(long, value_name = "PERCENT", default_value_t = 10.0, value_parser = percent)]
     churn: f64,
     /// Repeats the paths and the troubles of a simulation [default: by chance, and printed]
@@ -57,6 +58,10 @@ pub(in crate::commands) struct Args {
     /// Leave the edges, devices and accounts that were made
     #[arg(long)]
     keep: bool,
+    /// Folder in which edges keep their decorations, a file each, so that the same edges (--adopt) go on from there
+    /// [default: in memory]
+    #[arg(long, value_name = "DIR")]
+    content_dir: Option<PathBuf>,
 }
 
 fn percent(text: &str) -> Result<f64, String> {
@@ -84,6 +89,7 @@ pub(in crate::commands) async fn run(args: &Args) -> Outcome {
         churn_pct_per_minute: args.churn,
         seed: args.seed.unwrap_or_else(random_seed),
         keep: args.keep,
+        content_dir: args.content_dir.clone(),
     };
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     let signal = stop_signal()?;
