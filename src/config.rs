@@ -117,8 +117,12 @@ pub struct ContentConfig {
 pub struct SupervisionConfig {
     /// Time between two beats of an edge, and between two probes.
     pub health_interval: Duration,
-    /// Time within which an edge is to have what it should hold.
+    /// Time between two comparisons of what edges hold with what they should, and within which a change is to be there.
     pub sync_interval: Duration,
+    /// How far beyond its service area an edge holds decorations, so that it has them before a phone gets there.
+    pub sync_margin: Metres,
+    /// Refusals by an edge after which a decoration is set aside there.
+    pub sync_max_attempts: i32,
     /// How an edge is chosen for a position.
     pub choice: ChoiceConfig,
     /// Hosts and networks that may be dialled besides public addresses, also without TLS.
@@ -355,9 +359,13 @@ impl<'a> Reader<'a> {
         let allow = self.read("HEALTH_CHECK_ALLOW", hosts, |text| text.split(',').map(dialable).collect::<Option<Vec<_>>>());
         let buffer = |text: &str| text.parse().ok().filter(|bytes| (128..=1_048_576).contains(bytes));
         let bytes = ("a number of bytes, 128 to 1048576", "1024");
+        let margin = |text: &str| text.parse().ok().filter(|metres| (0.0..=100_000.0).contains(metres));
+        let attempts = |text: &str| text.parse().ok().filter(|number| (1..=100).contains(number));
         SupervisionConfig {
             health_interval: self.duration("EDGE_HEALTH_CHECK_INTERVAL", "30s", 1, 3600),
             sync_interval: self.duration("EDGE_SYNC_INTERVAL", "5m", 1, 86_400),
+            sync_margin: Metres(self.read("EDGE_SYNC_MARGIN_METERS", ("metres, 0 to 100000", "500"), margin).unwrap_or(500.0)),
+            sync_max_attempts: self.read("SYNC_MAX_ATTEMPTS", ("a number, 1 to 100", "5"), attempts).unwrap_or(5),
             choice: self.choice(),
             health_check_allow: allow.unwrap_or_default(),
             device_ping_timeout: self.duration("DEVICE_PING_TIMEOUT", "60s", 1, 86_400),

@@ -18,4 +18,5 @@ pub mod lifecycle;
 pub mod metrics;
 pub mod regions;
 pub mod state;
+mod sync;
 pub mod telemetry;

@@ -27,6 +27,8 @@ pub(crate) enum Notice {
     Decoration(Option<Uuid>),
     /// Edge servers are to be told of devices.
     Devices,
+    /// What an edge server is to hold changed as a whole.
+    Sync(Uuid),
     /// Notices may have been lost.
     Missed,
 }
@@ -41,6 +43,7 @@ impl Notice {
             "edge" => Some(Self::Edge(id)),
             "decoration" => Some(Self::Decoration(Some(id).filter(|id| !id.is_nil()))),
             "devices" => Some(Self::Devices),
+            "sync" => Some(Self::Sync(id)),
             _ => None,
         }
     }

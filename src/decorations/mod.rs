@@ -13,7 +13,7 @@ mod write;
 
 pub use content::Content;
 pub use counts::{fold_counts, keep_counts_folded};
-pub use model::{AdminDecoration, AssetType, Decoration, Lod, NearbyDecoration};
+pub use model::{AdminDecoration, AssetType, Decoration, H3, Lod, NearbyDecoration};
 
 use utoipa_axum::router::OpenApiRouter;
 

@@ -181,6 +181,9 @@ async fn take(state: &AppState, handle: &EdgeHandle, message: FromEdge) -> Resul
             state.hub.beats.put(beat(state, handle, &update));
             return Ok(());
         }
+        FromEdge::SyncAck(_) | FromEdge::SyncRequest(_) | FromEdge::Digests(_) | FromEdge::Inventory(_) => {
+            return Err(SocketError::new("unexpected", "no content was sent"));
+        }
         FromEdge::DeviceConnected(device) => {
             let position = device.position();
             Box::pin(state.devices.reported_connected(edge_id, generation, device.device_id, position))

@@ -126,6 +126,7 @@ pub(crate) fn heed(state: &AppState, notice: Notice) {
             hub.changes.edge();
             hub.devices_changed.notify_one();
         }
+        Notice::Sync(_) => {}
         Notice::Session(_) | Notice::User(_) => hub.feed.recheck(notice),
     }
 }

@@ -6,13 +6,19 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::decorations::Decoration;
 use crate::geo::LatLng;
 use crate::input::read_time;
+use crate::sync::{Digest, MAX_BITS};
 
 /// The one version of the edge protocol.
 pub(crate) const PROTOCOL: u32 = 1;
 /// Most positions of one `device_locations`.
 pub(crate) const MAX_LOCATIONS: usize = 500;
+/// Most results of one `sync_ack`.
+const MAX_RESULTS: usize = 1_000;
+/// Most buckets of one `digests`.
+const MAX_BUCKETS: usize = 400;
 
 /// From an edge server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -28,6 +34,14 @@ pub(crate) enum FromEdge {
     DeviceDisconnected(DeviceAtEdge),
     /// Where its devices are.
     DeviceLocations(DeviceLocations),
+    /// What became of a batch of content.
+    SyncAck(SyncAck),
+    /// It wants its content anew.
+    SyncRequest(SyncRequest),
+    /// What it holds, by buckets: the answer to `digest_request`.
+    Digests(Digests),
+    /// What it holds of one bucket: the answer to `inventory_request`, one for each prefix asked.
+    Inventory(Inventory),
 }
 
 /// Who connects.
@@ -125,8 +139,98 @@ pub(crate) struct DeviceLocation {
     pub(crate) recorded_at: DateTime<Utc>,
 }
 
-/// To an edge server.
+/// What became of a batch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(expecting = "an object")]
+pub(crate) struct SyncAck {
+    /// The batch.
+    #[schema(minimum = 1, example = 1)]
+    pub(crate) batch_id: u64,
+    /// One for each of its entries, removals included, in any order.
+    #[schema(max_items = 1000)]
+    pub(crate) results: Vec<SyncResult>,
+}
+
+/// What became of an entry.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(expecting = "an object")]
+pub(crate) struct SyncResult {
+    /// The decoration.
+    pub(crate) id: Uuid,
+    /// Number of the entry.
+    #[schema(minimum = 1, example = 4711)]
+    pub(crate) sync_version: i64,
+    /// Whether the edge has it now; also true of an entry that it had already, or had a newer one of.
+    pub(crate) ok: bool,
+    /// Why not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "asset is not reachable")]
+    pub(crate) error: Option<String>,
+}
+
+/// Content is wanted anew.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(expecting = "an object")]
+pub(crate) struct SyncRequest {
+    /// Why. `checkpoint_differs` has digests compared, and only what differs is sent again; anything else has everything
+    /// sent, as a snapshot.
+    #[schema(min_length = 1, max_length = 255, example = "checkpoint_differs")]
+    pub(crate) reason: String,
+}
+
+/// Some of the buckets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(expecting = "an object")]
+pub(crate) struct Digests {
+    /// As asked.
+    #[schema(minimum = 0, maximum = 16, example = 2)]
+    pub(crate) bits: u8,
+    /// Buckets that are not empty.
+    #[schema(max_items = 400)]
+    pub(crate) buckets: Vec<Bucket>,
+    /// Whether these are the last ones.
+    pub(crate) last: bool,
+}
+
+/// What is held of a bucket.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(expecting = "an object")]
+pub(crate) struct Bucket {
+    /// The first `bits` bits of SHA-256(id) of all that is in it.
+    #[schema(minimum = 0, maximum = 65535, example = 3)]
+    pub(crate) prefix: u32,
+    /// How many, and their digest.
+    #[serde(flatten)]
+    pub(crate) held: Held,
+}
+
+/// All that is held of one bucket.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(expecting = "an object")]
+pub(crate) struct Inventory {
+    /// As asked.
+    #[schema(minimum = 0, maximum = 16, example = 2)]
+    pub(crate) bits: u8,
+    /// The bucket.
+    #[schema(minimum = 0, maximum = 65535, example = 3)]
+    pub(crate) prefix: u32,
+    /// What is held.
+    pub(crate) items: Vec<Numbered>,
+}
+
+/// A decoration by its number alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(expecting = "an object")]
+pub(crate) struct Numbered {
+    /// The decoration.
+    pub(crate) id: Uuid,
+    /// Its number: rises with every change of what the edge is to hold of it.
+    #[schema(minimum = 0, example = 4711)]
+    pub(crate) sync_version: i64,
+}
+
+/// To an edge server.
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
 pub(crate) enum ToEdge {
     /// The answer to `hello`.
@@ -135,6 +239,14 @@ pub(crate) enum ToEdge {
     DeviceAssigned(DeviceNamed),
     /// A device is no longer this edge's.
     DeviceReleased(DeviceNamed),
+    /// A part of what the edge is to hold: it applies it, and acknowledges it.
+    SyncDecorations(SyncDecorations),
+    /// What the edge holds by our books, when nothing is on its way: it compares.
+    Checkpoint(Checkpoint),
+    /// What the edge holds is asked for, by buckets.
+    DigestRequest(DigestRequest),
+    /// What the edge holds of these buckets is asked for.
+    InventoryRequest(InventoryRequest),
     /// No new devices come, and those that are here are handed over.
     Drain(Drain),
     /// Something was wrong with a message.
@@ -165,6 +277,76 @@ pub(crate) enum Mode {
     Delta,
     /// Everything.
     Snapshot,
+}
+
+/// A batch of content. An entry is applied when its number is higher than the last one seen for that id.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct SyncDecorations {
+    /// Rises within the session; one that was seen before is acknowledged again, and nothing else.
+    #[schema(example = 1)]
+    pub(crate) batch_id: u64,
+    /// The highest `sync_version` in it; 0 when it is empty.
+    #[schema(example = 4711)]
+    pub(crate) version: i64,
+    /// What the edge is to hold. With `removed` at most 200.
+    #[schema(max_items = 200)]
+    pub(crate) decorations: Vec<NumberedDecoration>,
+    /// What the edge is not to hold any more.
+    #[schema(max_items = 200)]
+    pub(crate) removed: Vec<Numbered>,
+    /// Which part of a snapshot it is; null: of none.
+    #[schema(required)]
+    pub(crate) snapshot: Option<SnapshotPart>,
+}
+
+/// A decoration with its number.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct NumberedDecoration {
+    /// Rises with every change of what the edge is to hold of it.
+    #[schema(example = 4711)]
+    pub(crate) sync_version: i64,
+    /// The decoration.
+    #[serde(flatten)]
+    pub(crate) decoration: Decoration,
+}
+
+/// A part of a snapshot. After the last one the edge drops all that was not named since the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct SnapshotPart {
+    /// Whether it begins here.
+    pub(crate) first: bool,
+    /// Whether it ends here.
+    pub(crate) last: bool,
+}
+
+/// What the edge holds by our books.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct Checkpoint {
+    /// The highest `sync_version` that it acknowledged, of what it holds.
+    #[schema(example = 4711)]
+    pub(crate) version: i64,
+    /// How many, and their digest.
+    #[serde(flatten)]
+    pub(crate) held: Held,
+}
+
+/// Digests are to be compared.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct DigestRequest {
+    /// How many bits make a bucket; 0: all is in one.
+    #[schema(minimum = 0, maximum = 16, example = 2)]
+    pub(crate) bits: u8,
+}
+
+/// Buckets are to be listed.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct InventoryRequest {
+    /// How many bits make a bucket.
+    #[schema(minimum = 0, maximum = 16, example = 2)]
+    pub(crate) bits: u8,
+    /// The buckets.
+    #[schema(max_items = 16)]
+    pub(crate) prefixes: Vec<u32>,
 }
 
 /// A device by its name.
@@ -224,6 +406,10 @@ impl FromEdge {
             "device_connected" => Self::DeviceConnected(serde_json::from_str(data).map_err(bad)?),
             "device_disconnected" => Self::DeviceDisconnected(serde_json::from_str(data).map_err(bad)?),
             "device_locations" => Self::DeviceLocations(serde_json::from_str(data).map_err(bad)?),
+            "sync_ack" => Self::SyncAck(serde_json::from_str(data).map_err(bad)?),
+            "sync_request" => Self::SyncRequest(serde_json::from_str(data).map_err(bad)?),
+            "digests" => Self::Digests(serde_json::from_str(data).map_err(bad)?),
+            "inventory" => Self::Inventory(serde_json::from_str(data).map_err(bad)?),
             unknown => return Err(SocketError::new("unknown_type", format!("there is no message of type {unknown:?}"))),
         };
         message.check().map_err(|detail| SocketError::new("out_of_domain", detail))?;
@@ -251,6 +437,10 @@ impl FromEdge {
                     check_position(location.lat, location.lng)
                 })
             }
+            Self::SyncAck(ack) => ack.check(),
+            Self::SyncRequest(request) => check_text("reason", &request.reason, 255),
+            Self::Digests(digests) => digests.check(),
+            Self::Inventory(inventory) => inventory.check(),
         }
     }
 }
@@ -261,8 +451,43 @@ impl Hello {
         if let Some(epoch) = &self.epoch {
             check_text("epoch", epoch, 255)?;
         }
-        let is_digest = self.held.digest.len() == 16 && self.held.digest.bytes().all(|b| b.is_ascii_hexdigit());
-        if is_digest { Ok(()) } else { Err("held.digest is not 16 hexadecimal digits".to_owned()) }
+        self.held.digest("held.digest").map(|_| ())
+    }
+}
+
+impl Held {
+    /// The digest as a number.
+    fn digest(&self, name: &str) -> Result<Digest, String> {
+        Digest::from_hex(&self.digest).ok_or_else(|| format!("{name} is not 16 hexadecimal digits"))
+    }
+}
+
+impl SyncAck {
+    fn check(&self) -> Result<(), String> {
+        if self.results.len() > MAX_RESULTS {
+            return Err(format!("results has more than {MAX_RESULTS} items"));
+        }
+        let mut numbers = self.results.iter().map(|result| result.sync_version);
+        numbers.try_for_each(check_number)
+    }
+}
+
+impl Digests {
+    fn check(&self) -> Result<(), String> {
+        if self.buckets.len() > MAX_BUCKETS {
+            return Err(format!("buckets has more than {MAX_BUCKETS} items"));
+        }
+        self.buckets.iter().try_for_each(|bucket| {
+            check_bucket(self.bits, bucket.prefix)?;
+            bucket.held.digest("digest").map(|_| ())
+        })
+    }
+}
+
+impl Inventory {
+    fn check(&self) -> Result<(), String> {
+        check_bucket(self.bits, self.prefix)?;
+        self.items.iter().try_for_each(|item| check_number(item.sync_version))
     }
 }
 
@@ -311,6 +536,15 @@ fn check_position(lat_deg: f64, lng_deg: f64) -> Result<(), String> {
 
 fn within(name: &str, value: f64, most: f64) -> Result<(), String> {
     if (0.0..=most).contains(&value) { Ok(()) } else { Err(format!("{name} is outside 0 to {most}")) }
+}
+
+/// Numbers that every JSON reader keeps exactly.
+fn check_number(number: i64) -> Result<(), String> {
+    if (0..1 << 53).contains(&number) { Ok(()) } else { Err("sync_version is outside 0 to 2^53".to_owned()) }
+}
+
+fn check_bucket(bits: u8, prefix: u32) -> Result<(), String> {
+    if bits <= MAX_BITS && prefix >> bits == 0 { Ok(()) } else { Err(format!("there is no bucket {prefix} of {bits} bits")) }
 }
 
 fn check_device_id(text: &str) -> Result<(), String> {

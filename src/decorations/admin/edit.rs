@@ -29,6 +29,7 @@ use crate::http::{
     Problem, ReadFailures, StrictQuery, Tags, claim, etag, keep, key_reused, precondition_required, version_mismatch,
 };
 use crate::state::AppState;
+use crate::sync::mark_for_edges;
 
 /// Says that an answer was given before.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -63,7 +64,7 @@ async fn conclude(
     id: Uuid,
     before: Option<&AdminDecoration>,
 ) -> Result<AdminDecoration, sqlx::Error> {
-    write::mark_for_edges(connection, &[id]).await?;
+    mark_for_edges(connection, &[id]).await?;
     let after = store::for_admins(&mut *connection, id).await?.ok_or(sqlx::Error::RowNotFound)?;
     let mut detail = json!({"version": after.decoration.version});
     if let Some(before) = before {
@@ -342,7 +343,7 @@ async fn resend(
         let failed = |error| DbError::new("sending a decoration anew", error);
         let mut transaction = work.db.write().begin().await.map_err(failed)?;
         lock(&mut transaction, id, None).await?;
-        let edge_server_ids = write::mark_for_edges(&mut transaction, &[id]).await.map_err(failed)?;
+        let edge_server_ids = mark_for_edges(&mut transaction, &[id]).await.map_err(failed)?;
         let detail = json!({"edge_servers": edge_server_ids.len()});
         audit::record(&mut transaction, &Actor::from(&caller), "decoration.sync", Some(&id.to_string()), detail).await.map_err(failed)?;
         transaction.commit().await.map_err(failed)?;

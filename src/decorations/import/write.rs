@@ -12,8 +12,9 @@ use super::{Row, RowError};
 use crate::audit::{self, Actor};
 use crate::db::DbError;
 use crate::decorations::content::Content;
-use crate::decorations::write::{Present, drawn_cells, insert, lock, mark_for_edges, update};
+use crate::decorations::write::{Present, drawn_cells, insert, lock, update};
 use crate::geo::{Cell, ensure_outlines};
+use crate::sync::mark_for_edges;
 
 /// Time before each further attempt to write a batch that others were in the way of.
 const WAITS: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];

@@ -5,20 +5,26 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::decorations::{AssetType, Decoration, H3};
 use crate::edges::Health;
-use crate::geo::{Cell, LatLng};
+use crate::geo::{Cell, Cells, LatLng};
 use crate::hub::alerts::{Alert, AlertKind};
 use crate::hub::feed::{AlertChange, Change, DecorationNamed, EdgeChange, EdgeHealthChange, EdgeHealthItem, EdgeNamed, Feed};
 use crate::hub::protocol::{
-    DeviceAtEdge, DeviceLocation, DeviceLocations, DeviceNamed, Drain, FromEdge, HealthUpdate, Held, Hello, Mode, PROTOCOL, SocketError,
-    ToEdge, Welcome,
+    Bucket, Checkpoint, DeviceAtEdge, DeviceLocation, DeviceLocations, DeviceNamed, DigestRequest, Digests, Drain, FromEdge, HealthUpdate,
+    Held, Hello, Inventory, InventoryRequest, Mode, Numbered, NumberedDecoration, PROTOCOL, SnapshotPart, SocketError, SyncAck,
+    SyncDecorations, SyncRequest, SyncResult, ToEdge, Welcome,
 };
 use crate::hub::view::{CellCount, DeviceCounts, EdgeCount, EdgeState, EdgeSummary, SyncCounts, View};
+use crate::sync::{Digest, bucket};
 use h3o::Resolution;
 
 pub(super) const EDGE: Uuid = Uuid::from_u128(0x0193_6e1c_5a00_7000_8000_0000_0000_00e1);
 const SESSION: Uuid = Uuid::from_u128(0x0193_6e1c_5a00_7000_8000_0000_0000_005e);
 const DECORATION: Uuid = Uuid::from_u128(0x0193_6e1c_5a00_7000_8000_0000_0000_00de);
+const REMOVED: Uuid = Uuid::from_u128(0x0193_6e1c_5a00_7000_8000_0000_0000_00df);
+const SYNC_VERSION: i64 = 4711;
+const BITS: u8 = 2;
 const DEVICE: &str = "phone-1";
 const LAT_DEG: f64 = 52.5163;
 const LNG_DEG: f64 = 13.3777;
@@ -27,6 +33,45 @@ const REGION: &str = "eu-central";
 /// Noon of the day that examples are of.
 fn noon() -> DateTime<Utc> {
     DateTime::from_timestamp(1_795_608_000, 0).expect("a time of the year 2026")
+}
+
+/// The example's decoration as all that is held.
+fn held() -> Held {
+    Held { count: 1, digest: Digest::of(DECORATION, SYNC_VERSION).to_string() }
+}
+
+fn prefix() -> u32 {
+    bucket(DECORATION, BITS)
+}
+
+fn decoration() -> Decoration {
+    let cells = Cells::of(LatLng::new(LAT_DEG, LNG_DEG).expect("on Earth"));
+    Decoration {
+        id: DECORATION,
+        name: "Quadriga".to_owned(),
+        description: Some("Rides again".to_owned()),
+        category: "history".to_owned(),
+        lat: LAT_DEG,
+        lng: LNG_DEG,
+        radius_meters: 100,
+        height_offset: 26.0,
+        low_res_url: Some("https://cdn.example.com/quadriga-low.glb".to_owned()),
+        medium_res_url: None,
+        high_res_url: Some("https://cdn.example.com/quadriga.glb".to_owned()),
+        scale_x: 1.0,
+        scale_y: 1.0,
+        scale_z: 1.0,
+        rotation_x: 0.0,
+        rotation_y: 90.0,
+        rotation_z: 0.0,
+        asset_type: AssetType::Model3d,
+        file_size_bytes: Some(1_048_576),
+        is_active: true,
+        version: 3,
+        h3: H3 { r5: cells.r5, r7: cells.r7, r9: cells.r9 },
+        created_at: noon() - TimeDelta::days(1),
+        updated_at: noon(),
+    }
 }
 
 /// What an edge server sends.
@@ -50,6 +95,20 @@ pub(super) fn from_edge() -> Vec<FromEdge> {
         FromEdge::DeviceConnected(device.clone()),
         FromEdge::DeviceDisconnected(DeviceAtEdge { lat: None, lng: None, ..device }),
         FromEdge::DeviceLocations(DeviceLocations { locations: vec![location] }),
+        FromEdge::SyncAck(SyncAck {
+            batch_id: 1,
+            results: vec![
+                SyncResult { id: DECORATION, sync_version: SYNC_VERSION, ok: true, error: None },
+                SyncResult { id: REMOVED, sync_version: SYNC_VERSION + 1, ok: false, error: Some("storage is read-only".to_owned()) },
+            ],
+        }),
+        FromEdge::SyncRequest(SyncRequest { reason: "checkpoint_differs".to_owned() }),
+        FromEdge::Digests(Digests { bits: BITS, buckets: vec![Bucket { prefix: prefix(), held: held() }], last: true }),
+        FromEdge::Inventory(Inventory {
+            bits: BITS,
+            prefix: prefix(),
+            items: vec![Numbered { id: DECORATION, sync_version: SYNC_VERSION }],
+        }),
     ]
 }
 
@@ -66,6 +125,16 @@ pub(super) fn to_edge() -> Vec<ToEdge> {
         }),
         ToEdge::DeviceAssigned(device.clone()),
         ToEdge::DeviceReleased(device),
+        ToEdge::SyncDecorations(SyncDecorations {
+            batch_id: 1,
+            version: SYNC_VERSION + 1,
+            decorations: vec![NumberedDecoration { sync_version: SYNC_VERSION, decoration: decoration() }],
+            removed: vec![Numbered { id: REMOVED, sync_version: SYNC_VERSION + 1 }],
+            snapshot: Some(SnapshotPart { first: true, last: false }),
+        }),
+        ToEdge::Checkpoint(Checkpoint { version: SYNC_VERSION, held: held() }),
+        ToEdge::DigestRequest(DigestRequest { bits: BITS }),
+        ToEdge::InventoryRequest(InventoryRequest { bits: BITS, prefixes: vec![prefix()] }),
         ToEdge::Drain(Drain { deadline: noon() + TimeDelta::minutes(5) }),
         ToEdge::Error(SocketError::new("unknown_type", "there is no message of type \"ping\"")),
     ]
