@@ -9,6 +9,7 @@
 
 mod account;
 mod api;
+mod check;
 mod command;
 pub(crate) mod content;
 mod content_file;
@@ -31,6 +32,7 @@ mod travel;
 mod trip;
 mod world;
 
+pub use check::{EdgeCheck, Report, Verdict};
 pub(super) use command::{Args, random_seed, run as run_command};
 pub(super) use report::line;
 pub use report::{Cast, Reporter, Silent, Summary};

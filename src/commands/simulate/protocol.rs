@@ -160,7 +160,7 @@ pub(crate) struct SnapshotPart {
 }
 
 /// What came of a batch.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SyncAck {
     pub(crate) batch_id: u64,
     /// One for each of its entries.
@@ -168,7 +168,7 @@ pub(crate) struct SyncAck {
 }
 
 /// What came of one entry.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ItemResult {
     pub(crate) id: Uuid,
     pub(crate) sync_version: i64,
@@ -186,7 +186,7 @@ pub(crate) struct Checkpoint {
 }
 
 /// What is held, by buckets; those that are empty are left out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Digests {
     pub(crate) bits: u32,
     pub(crate) buckets: Vec<Bucket>,
@@ -194,7 +194,7 @@ pub(crate) struct Digests {
 }
 
 /// What is held in one bucket.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Bucket {
     pub(crate) prefix: u32,
     #[serde(flatten)]
@@ -202,7 +202,7 @@ pub(crate) struct Bucket {
 }
 
 /// What is held of one bucket, one by one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Inventory {
     pub(crate) bits: u32,
     pub(crate) prefix: u32,
@@ -210,7 +210,7 @@ pub(crate) struct Inventory {
 }
 
 /// A decoration and the number that is held of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ItemNumber {
     pub(crate) id: Uuid,
     pub(crate) sync_version: i64,
