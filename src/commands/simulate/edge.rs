@@ -141,6 +141,11 @@ impl Edge {
                     self.world.tally.add(Count::Drained, 1);
                     (MAINTENANCE, true)
                 }
+                // Coming back would not help, or harm.
+                End::Closed(closing) if closing.is_for_good() => {
+                    self.closed(closing);
+                    return;
+                }
                 End::Closed(closing) => (self.closed(closing).unwrap_or_else(|| self.next_backoff(&mut backoff)), false),
                 End::Lost(reason) => {
                     tracing::debug!("edge {}: {reason}", self.name);
@@ -268,6 +273,7 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::super::api::Api;
+    use super::super::check::EdgeCheck;
     use super::super::tally::{Snapshot, Tally};
     use super::super::{Settings, wall_clock};
     use super::*;
@@ -427,6 +433,27 @@ mod tests {
         let snapshot = supervisor.end().await;
         assert!(snapshot.unexpected().is_empty(), "{:?}", snapshot.unexpected());
         assert_eq!([Count::SentAway, Count::Drained, Count::Connections].map(|count| snapshot.count(count)), [1, 1, 2]);
+    }
+
+    #[tokio::test]
+    async fn an_edge_passes_the_check_of_edges() {
+        let check = EdgeCheck::listen(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("listens");
+        let url = url::Url::parse(&check.url()).expect("a URL");
+        let id = url.path_segments().and_then(|mut segments| segments.next_back()?.parse().ok()).expect("the edge's id");
+        let address = url.socket_addrs(|| None).expect("an address")[0];
+        let server = EdgeServer { id, name: "sim-7-1".to_owned(), key: SecretString::from(check.key()) };
+        let folder = tempfile::tempdir().expect("a folder");
+        let (content, file) = ContentFile::open(folder.path(), id).await.expect("opens");
+        let kept = Kept { content: Arc::new(Mutex::new(content)), file: Some(file) };
+        let held = Arc::clone(&kept.content);
+        let edge = Edge::new(Arc::new(world(address)), &server, Random::new(7, 1), kept);
+        let stop = CancellationToken::new();
+        let (report, ()) = tokio::join!(check.run(PATIENCE, &stop, |_| ()), edge.live());
+        assert!(report.is_good(), "{report}: {:#?}", report.verdicts);
+        // What is on the disk is what is held.
+        let (content, _) = ContentFile::open(folder.path(), id).await.expect("opens");
+        assert_eq!(content.hello(), held.lock().expect("nobody panicked").hello());
+        assert!(content.held().count > 0);
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 //! The end of a simulation, before edges go: what each of them holds is compared with what the supervisor says that
 //! it should hold, and some of it word for word with what admins read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ use super::fingerprint::fingerprint;
 use super::protocol::Held;
 use super::random::Random;
 
-/// Time without any progress after which a difference is one.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// As long as is promised.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// Time for all of it, however much goes on.
 const LONGEST: Duration = Duration::from_mins(2);
 /// Time between two looks.
@@ -61,6 +61,8 @@ struct Counts {
 pub(super) struct Inspection<'a> {
     pub(super) api: &'a Api,
     pub(super) admin: &'a Account,
+    /// Time without any progress after which a difference is one.
+    pub(super) patience: Duration,
 }
 
 impl Inspected {
@@ -69,7 +71,7 @@ impl Inspected {
     }
 
     /// Some of what it holds, by chance.
-    fn some(&self, random: &mut Random) -> Vec<Uuid> {
+    fn some(&self, random: &mut Random) -> BTreeSet<Uuid> {
         let ids: Vec<Uuid> = self.content.lock().unwrap_or_else(PoisonError::into_inner).items().map(|(id, _)| id).collect();
         (0..READ_PER_EDGE).filter_map(|_| random.one_of(&ids).copied()).collect()
     }
@@ -98,7 +100,7 @@ impl Inspection<'_> {
                     None => right.push(edge),
                 }
             }
-            if waiting.is_empty() || progress.elapsed() >= PATIENCE || began.elapsed() >= LONGEST {
+            if waiting.is_empty() || progress.elapsed() >= self.patience || began.elapsed() >= LONGEST {
                 break told;
             }
             tokio::time::sleep(LOOK).await;
@@ -135,7 +137,7 @@ impl Inspection<'_> {
         let began = Instant::now();
         loop {
             let difference = self.misread(edge, id).await?;
-            if began.elapsed() >= PATIENCE {
+            if began.elapsed() >= self.patience {
                 return Some(difference);
             }
             tokio::time::sleep(LOOK).await;
@@ -158,5 +160,98 @@ impl Inspection<'_> {
         let bearer = self.admin.bearer(self.api).await?;
         let request = || self.api.request(Method::GET, path).header(AUTHORIZATION, bearer.clone());
         self.api.ask_patiently(what, &CancellationToken::new(), request).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::extract::{Path, State};
+    use axum::routing::{get, post};
+    use serde_json::json;
+    use tokio::net::TcpListener;
+    use tokio::task::JoinSet;
+
+    use super::super::protocol::{Batch, Put};
+    use super::*;
+
+    const EDGE: Uuid = Uuid::from_u128(1);
+    const DECORATION: Uuid = Uuid::from_u128(2);
+
+    /// What the supervisor says: what the edge should hold, and what the decoration is.
+    type Books = Arc<Mutex<(Held, Value)>>;
+
+    /// A server with these books, and an admin who is signed in at it.
+    async fn server(books: &Books) -> (Api, Account, JoinSet<()>) {
+        let tokens = json!({"access_token": "a", "refresh_token": "r", "expires_in": 900, "user": {"id": Uuid::nil(), "role": "admin"}});
+        let status = async |Path(id): Path<Uuid>, State(books): State<Books>| {
+            assert_eq!(id, EDGE);
+            let wanted = books.lock().expect("whole").0.clone();
+            axum::Json(json!({"wanted": wanted, "counts": {"pending": 1, "synced": 0, "failed": 2, "outdated": 3}, "items": []}))
+        };
+        let decoration = async |Path(_): Path<Uuid>, State(books): State<Books>| axum::Json(books.lock().expect("whole").1.clone());
+        let router = Router::new()
+            .route("/api/v1/auth/login", post(async move || axum::Json(tokens)))
+            .route("/api/v1/sync/status/{id}", get(status))
+            .route("/api/v1/decorations/{id}", get(decoration))
+            .with_state(Arc::clone(books));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let api = Api::new(&format!("http://{}", listener.local_addr().expect("an address"))).expect("an address");
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move { axum::serve(listener, router).await.expect("serves") });
+        let admin = Account::sign_in_patiently(&api, "a@example.org", "x".into(), &CancellationToken::new()).await.expect("signs in");
+        (api, admin, tasks)
+    }
+
+    fn text(name: &str) -> Value {
+        json!({"id": DECORATION, "name": name})
+    }
+
+    /// An edge that holds the decoration, under this number.
+    fn edge(sync_version: i64) -> Inspected {
+        let mut content = Content::default();
+        let fingerprint = fingerprint(text("gate").as_object().expect("an object"));
+        let decorations = vec![Put { id: DECORATION, sync_version, fingerprint }];
+        content.apply(&Batch { id: 1, version: sync_version, decorations, removed: Vec::new(), snapshot: None });
+        Inspected { id: EDGE, name: "sim-7-1".to_owned(), content: Arc::new(Mutex::new(content)) }
+    }
+
+    async fn differences(edge: Inspected, books: &Books, patience: Duration) -> Vec<String> {
+        let (api, admin, _tasks) = server(books).await;
+        let inspection = Inspection { api: &api, admin: &admin, patience };
+        inspection.differences(vec![edge], &mut Random::new(7, 0)).await
+    }
+
+    #[tokio::test]
+    async fn an_edge_that_is_right_in_the_end_is_right() {
+        let (late, other) = (edge(5), edge(6));
+        let books = Arc::new(Mutex::new((other.held(), text("gate"))));
+        let catching_up = async {
+            tokio::time::sleep(LOOK * 2).await;
+            late.content.lock().expect("whole").clone_from(&other.content.lock().expect("whole"));
+        };
+        let watched = Inspected { id: EDGE, name: late.name.clone(), content: Arc::clone(&late.content) };
+        let (differences, ()) = tokio::join!(differences(watched, &books, PATIENCE), catching_up);
+        assert_eq!(differences, Vec::<String>::new());
+    }
+
+    #[tokio::test]
+    async fn an_edge_that_is_not_is_named_with_what_the_books_say() {
+        let books = Arc::new(Mutex::new((edge(6).held(), text("gate"))));
+        let differences = differences(edge(5), &books, Duration::ZERO).await;
+        let [told] = differences.as_slice() else { panic!("{differences:?}") };
+        for part in
+            ["sim-7-1 holds 1 decorations", &edge(5).held().digest, &edge(6).held().digest, "1 are pending, 3 outdated and 2 failed"]
+        {
+            assert!(told.contains(part), "{part} in {told}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_right_number_with_another_text_is_wrong() {
+        let books = Arc::new(Mutex::new((edge(5).held(), text("tower"))));
+        let differences = differences(edge(5), &books, Duration::ZERO).await;
+        let [told] = differences.as_slice() else { panic!("{differences:?}") };
+        assert!(told.contains("another text"), "{told}");
     }
 }

@@ -363,6 +363,11 @@ pub(super) enum Closing {
 }
 
 impl Closing {
+    /// Whether the edge is not to come back: another connection took over, or its key is void.
+    pub(super) fn is_for_good(&self) -> bool {
+        matches!(self, Self::Refused { code: 1008, reason } if matches!(reason.as_str(), "superseded" | "key_revoked"))
+    }
+
     pub(super) fn read(code: u16, reason: &str) -> Self {
         #[derive(Deserialize)]
         struct Reason {

@@ -17,7 +17,7 @@ use super::api::{Api, Failure};
 use super::content_file::ContentFile;
 use super::edge::{Edge, Kept};
 use super::fleet::{EdgeServer, Fleet};
-use super::inspection::{Inspected, Inspection};
+use super::inspection::{Inspected, Inspection, PATIENCE};
 use super::phone::Phone;
 use super::places;
 use super::random::Random;
@@ -131,7 +131,7 @@ impl Stage {
         }
         company.at_the_end = Some(self.tally.snapshot());
         self.ending.cancel();
-        let inspection = Inspection { api: &self.api, admin: &self.admin };
+        let inspection = Inspection { api: &self.api, admin: &self.admin, patience: PATIENCE };
         company.differences = inspection.differences(inspected, &mut Random::new(settings.seed, INSPECTION_SEQUENCE)).await;
         world.leaving.cancel();
         self.see_off(actors).await;
