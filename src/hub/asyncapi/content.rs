@@ -19,7 +19,7 @@ otherwise nothing is done. So a message that comes twice, late or after a newer 
 5. First to the disk, then the acknowledgement: what is acknowledged is not sent again.
 
 ## Snapshots and epochs
-In mode `delta` what changed is sent. In mode `snapshot`, and after a `sync_request`, everything is: from a batch with `snapshot.first` to one with `snapshot.last`, which may be the same one, and may be empty. \
+In mode `delta` what changed is sent. In mode `snapshot`, and whenever the edge server asks for everything (below), all of it is: from a batch with `snapshot.first` to one with `snapshot.last`, which may be the same one, and may be empty. \
 Until the last one the edge server goes on serving all that it had. Then it drops what no batch named since the first; what is named counts even if its entry changed nothing. A snapshot that was cut off by the end of a session begins anew.
 
 An `epoch` is the time in which numbers mean something: it changes when the database was restored from a backup, where numbers may come a second time. When `welcome` tells another epoch than the edge server has, \
