@@ -250,7 +250,7 @@ impl Machine {
                 (self.look, self.check) = (true, true);
                 self.next(now_ms)
             }
-            Step::NoAnswer => {
+            Step::Hopeless => {
                 self.want_snapshot();
                 self.next(now_ms)
             }

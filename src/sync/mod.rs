@@ -16,6 +16,8 @@ mod repair;
 mod resend;
 mod routes;
 mod session;
+#[cfg(test)]
+mod simulation;
 mod status;
 mod store;
 mod totals;
