@@ -1,7 +1,7 @@
 //! What goes on by itself in a running service, and where notices from other instances go.
 
 use crate::state::AppState;
-use crate::{accounts, db, decorations, devices, edges, hub, metrics};
+use crate::{accounts, db, decorations, devices, edges, hub, metrics, sync};
 
 /// Starts all of it, once the schema is in place; it ends with the service.
 pub fn start(state: &AppState) {
@@ -17,4 +17,5 @@ pub fn start(state: &AppState) {
     devices::keep(state);
     metrics::keep(state);
     hub::keep(state);
+    sync::keep(state);
 }
