@@ -149,6 +149,8 @@ async fn repair(connection: &mut PgConnection, differing: &[Uuid]) -> Result<Mar
         return Ok(Marked::default());
     }
     hold_areas(connection).await?;
-    sqlx::query!("SELECT FROM ar.decorations WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE", differing).fetch_all(&mut *connection).await?;
+    sqlx::query!("SELECT FROM ar.decorations WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE", differing)
+        .fetch_all(&mut *connection)
+        .await?;
     mark_differing(connection, differing).await
 }

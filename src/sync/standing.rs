@@ -1,7 +1,6 @@
 //! What `doctor` asks and does: how the books stand as a whole, and a new epoch after a backup was restored.
 
 use sqlx::{Connection, PgConnection};
-use uuid::Uuid;
 
 /// How the books stand.
 pub(crate) struct Standing {
@@ -30,10 +29,10 @@ pub(crate) async fn standing(connection: &mut PgConnection) -> Result<Standing, 
 
 /// Begins a new epoch: all numbers that edges know are void, and no session goes on. Instances are told of each edge
 /// that had one.
-pub(crate) async fn begin_epoch(connection: &mut PgConnection) -> Result<Uuid, sqlx::Error> {
+pub(crate) async fn begin_epoch(connection: &mut PgConnection) -> Result<String, sqlx::Error> {
     let mut transaction = connection.begin().await?;
-    let epoch = Uuid::new_v4();
-    sqlx::query!("UPDATE ar.meta SET value = $1 WHERE key = 'epoch'", epoch.to_string()).execute(&mut *transaction).await?;
+    let epoch = sqlx::query_scalar!("UPDATE ar.meta SET value = gen_random_uuid()::text WHERE key = 'epoch' RETURNING value");
+    let epoch = epoch.fetch_one(&mut *transaction).await?;
     sqlx::query!(
         "WITH ended AS (DELETE FROM ar.edge_sessions RETURNING edge_server_id)
          SELECT pg_notify('ar', 'edge:' || edge_server_id) FROM ended"

@@ -23,3 +23,4 @@ mod plans;
 mod schema;
 mod simulation;
 mod support;
+mod sync;
