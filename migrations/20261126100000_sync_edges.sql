@@ -16,3 +16,14 @@ COMMENT ON COLUMN ar.edge_servers.snapshot_due IS 'The edge is to get all of its
 DELETE FROM ar.decoration_sync WHERE wanted = 'remove' AND sync_status = 'synced';
 
 INSERT INTO ar.meta (key, value) VALUES ('sync_margin_m', '500') ON CONFLICT DO NOTHING;
+
+-- Edges that an admin has sent all of their content anew: too much for one transaction, so it is noted here and done in
+-- pieces. A table of its own, because beats write ar.edge_servers all the time.
+CREATE TABLE ar.sync_resends (
+    edge_server_id uuid CONSTRAINT sync_resends_pkey PRIMARY KEY
+        CONSTRAINT sync_resends_edge_server_id_fkey REFERENCES ar.edge_servers (id) ON DELETE CASCADE,
+    done_up_to     uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000'
+);
+COMMENT ON TABLE ar.sync_resends IS 'Edges all of whose content is being given new numbers, in pieces by decoration; a row goes with the last piece.';
+COMMENT ON COLUMN ar.sync_resends.edge_server_id IS 'The edge.';
+COMMENT ON COLUMN ar.sync_resends.done_up_to IS 'The last decoration of the pieces that are done.';

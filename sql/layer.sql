@@ -22,6 +22,8 @@
 \ir views/coverage_cells.sql
 \ir views/device_density_cells.sql
 \ir views/decoration_usage.sql
+\ir views/sync_state.sql
+\ir views/sync_faults.sql
 \ir views/audit.sql
 \ir functions/decorations_near.sql
 \ir functions/decorations_in_bounds.sql

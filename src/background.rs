@@ -10,6 +10,7 @@ pub fn start(state: &AppState) {
     lifecycle.spawn(db::hear(state.db.clone(), lifecycle.clone(), move |notice| {
         accounts::heed(&heeding, notice);
         hub::heed(&heeding, notice);
+        sync::heed(&heeding, notice);
     }));
     lifecycle.spawn(decorations::keep_counts_folded(state.db.clone(), lifecycle.clone()));
     accounts::keep(state);

@@ -14,6 +14,7 @@ use crate::http::{ApiError, CursorKey, Throttle};
 use crate::hub::Hub;
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
+use crate::sync::Sync;
 
 /// Requests under way at once, beyond which new ones are shed.
 const MAX_IN_FLIGHT: usize = 1024;
@@ -47,6 +48,8 @@ pub struct Shared {
     pub edges: Edges,
     /// Sockets of edges and admins.
     pub hub: Hub,
+    /// What edges hold, and are to hold.
+    pub(crate) sync: Sync,
     /// Where devices are.
     pub devices: Devices,
     /// What is counted in memory until it is written.
@@ -75,6 +78,7 @@ impl AppState {
             supervision: config.supervision.clone(),
             edges: Edges::new(&config.supervision),
             hub: Hub::new(),
+            sync: Sync::new(),
             devices: Devices::new(),
             metrics: Metrics::new(),
             lifecycle,

@@ -113,6 +113,7 @@ async fn simulate_until(signal: impl Future<Output = ()>, url: String, password:
         churn_pct_per_minute: 10.0,
         seed: simulate::random_seed(),
         keep: false,
+        content_dir: None,
     };
     let stop = CancellationToken::new();
     let simulated = async {

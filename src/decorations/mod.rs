@@ -13,6 +13,8 @@ mod write;
 
 pub use content::Content;
 pub use counts::{fold_counts, keep_counts_folded};
+pub(crate) use store::shown;
+
 pub use model::{AdminDecoration, AssetType, Decoration, H3, Lod, NearbyDecoration};
 
 use utoipa_axum::router::OpenApiRouter;

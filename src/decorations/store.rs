@@ -108,6 +108,13 @@ pub(super) async fn near(
     .await
 }
 
+/// Those of these decorations that are shown.
+pub(crate) async fn shown(executor: impl PgExecutor<'_>, ids: &[Uuid]) -> Result<Vec<Decoration>, sqlx::Error> {
+    select_decorations!("", "gis.decorations WHERE id = ANY ($1)", ids; row => |decoration: Decoration| decoration)
+        .fetch_all(executor)
+        .await
+}
+
 /// Decorations of a box, by id, after the given one.
 pub(super) async fn in_bounds(
     executor: impl PgExecutor<'_>,

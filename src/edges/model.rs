@@ -103,6 +103,9 @@ pub(crate) struct EdgeServer {
     pub(crate) created_at: DateTime<Utc>,
     /// When an admin last changed it.
     pub(crate) updated_at: DateTime<Utc>,
+    /// How far its clock was ahead of the database's at the last beat that told its time; only its status tells.
+    #[serde(skip)]
+    pub(crate) clock_skew_s: Option<f64>,
 }
 
 /// A position as two members.

@@ -98,7 +98,6 @@ async fn status(
     let id = id.read().ok_or_else(unknown_edge)?;
     let failed = |error| DbError::new("reading the status of an edge server", error);
     let edge = store::by_id(state.db.write(), id).await.map_err(failed)?.ok_or_else(unknown_edge)?;
-    let skew = sqlx::query_scalar!("SELECT clock_skew_s FROM ar.edge_servers WHERE id = $1", id).fetch_one(state.db.write()).await;
     let sync = sync_counts(state.db.write(), id).await.map_err(failed)?;
     let used = edge.current_connections.max(edge.reported_connections);
     Ok(Json(Status {
@@ -115,7 +114,7 @@ async fn status(
         connected: edge.connected,
         last_ping: edge.last_ping,
         last_health_check: edge.last_health_check,
-        clock_skew_seconds: skew.map_err(failed)?,
+        clock_skew_seconds: edge.clock_skew_s,
         sync,
     }))
 }

@@ -68,7 +68,8 @@ macro_rules! query_edges {
                    e.service_area_given, e.max_connections, l.current_connections, l.reported_connections, e.version,
                    e.health_status AS "health_status: Health", e.health_reason, e.draining,
                    EXISTS (SELECT FROM ar.edge_sessions s WHERE s.edge_server_id = e.id AND s.lease_until > now()) AS "connected!",
-                   e.health_check_url, e.last_health_check, e.last_ping, e.cpu_usage, e.memory_usage, e.is_active, e.created_at, e.updated_at
+                   e.health_check_url, e.last_health_check, e.last_ping, e.cpu_usage, e.memory_usage, e.is_active, e.created_at, e.updated_at,
+                   e.clock_skew_s
                FROM ar.edge_servers e JOIN ar.edge_load l ON l.edge_server_id = e.id
                WHERE e.deleted_at IS NULL "# + $after
             $(, $argument)*
@@ -100,6 +101,7 @@ macro_rules! query_edges {
                 is_active: row.is_active,
                 created_at: row.created_at,
                 updated_at: row.updated_at,
+                clock_skew_s: row.clock_skew_s,
             })
         })
     };
@@ -226,7 +228,16 @@ pub(super) async fn delete(connection: &mut PgConnection, id: Uuid) -> Result<()
         .execute(&mut *connection)
         .await?;
     sqlx::query!("DELETE FROM ar.edge_coverage WHERE edge_server_id = $1", id).execute(&mut *connection).await?;
-    sqlx::query!("DELETE FROM ar.decoration_sync WHERE edge_server_id = $1", id).execute(&mut *connection).await?;
+    // In the order in which all take them.
+    sqlx::query!(
+        "DELETE FROM ar.decoration_sync s USING (
+             SELECT decoration_id FROM ar.decoration_sync WHERE edge_server_id = $1 ORDER BY decoration_id FOR UPDATE
+         ) AS locked
+         WHERE s.edge_server_id = $1 AND s.decoration_id = locked.decoration_id",
+        id
+    )
+    .execute(&mut *connection)
+    .await?;
     // Its sessions go with the keys that opened them.
     sqlx::query!("DELETE FROM ar.edge_keys WHERE edge_server_id = $1", id).execute(connection).await.map(|_| ())
 }

@@ -24,6 +24,7 @@ pub const OPENAPI_PATH: &str = "/openapi.json";
         (name = "regions", description = "Named areas of the Earth."),
         (name = "edge servers", description = "Which there are, how they are, and which is best for a place."),
         (name = "devices", description = "Phones: where they are, and which edge server serves them."),
+        (name = "sync", description = "What edge servers hold of what they should, why no more, and sending it anew."),
         (name = "metrics", description = "What was measured."),
         (name = "accounts", description = "Signing in, and who may do what."),
         (name = "audit", description = "Who changed what and when."),

@@ -66,6 +66,7 @@ pub(super) fn api_routes() -> OpenApiRouter<AppState> {
             .merge(crate::regions::routes())
             .merge(crate::edges::routes())
             .merge(crate::devices::routes())
+            .merge(crate::sync::routes())
             .merge(crate::metrics::routes())
             .merge(crate::accounts::routes())
             .merge(crate::audit::routes()),

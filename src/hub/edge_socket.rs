@@ -23,6 +23,7 @@ use crate::devices::Report;
 use crate::edges::{Beat, EdgeIdentity, is_edge_key};
 use crate::http::{ApiError, bearer, forbidden, identify, identify_edge, network_bucket};
 use crate::state::AppState;
+use crate::sync;
 
 /// Time for the first message.
 pub(super) const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
@@ -93,6 +94,7 @@ async fn run(state: AppState, edge: EdgeIdentity, socket: WebSocket) {
     let end = listen(&state, &handle, &mut talk).await;
     drop(talk);
     tracing::info!(edge = %handle.edge_id, session = %handle.session_id, ?end, "edge {} disconnected", handle.edge_id);
+    state.sync.leave(&handle.sync);
     state.hub.registry.leave(&handle);
     let _place = state.hub.sessions.acquire().await;
     let ending = within_deadline(state.db.write(), "ending a session", async |connection| {
@@ -128,14 +130,16 @@ async fn enter(state: &AppState, edge: EdgeIdentity, hello: &Hello, outbox: &Arc
     let claiming = within_deadline(state.db.write(), "claiming a session", async |connection| {
         let mut transaction = connection.begin().await?;
         let claimed = session::claim(&mut transaction, edge.edge_id, edge.key_id, session_id, state.hub.instance_id).await?;
+        let books = sync::books(&mut transaction, &[edge.edge_id]).await?.remove(&edge.edge_id).unwrap_or_default();
         transaction.commit().await?;
-        Ok(claimed)
+        Ok(claimed.map(|claimed| (claimed, books)))
     });
-    let claimed = claiming.await?;
-    let Some(claimed) = claimed else { return Ok(None) };
-    let handle = EdgeHandle::new(edge, session_id, claimed.generation, Arc::clone(outbox));
-    let mode = if hello.epoch.as_ref() == Some(&claimed.epoch) { Mode::Delta } else { Mode::Snapshot };
+    let Some((claimed, books)) = claiming.await? else { return Ok(None) };
+    let machine = sync::Machine::begin(hello.epoch.as_ref() == Some(&claimed.epoch), hello.held.sum().unwrap_or_default(), books);
+    let mode = if machine.is_snapshot() { Mode::Snapshot } else { Mode::Delta };
     let (epoch, server_time) = (claimed.epoch, claimed.server_time);
+    let content = sync::Session::new(edge.edge_id, session_id, epoch.clone(), Arc::clone(outbox), machine, state.sync.now_ms());
+    let handle = EdgeHandle::new(edge, session_id, claimed.generation, Arc::clone(outbox), Arc::new(content));
     let heartbeat_seconds = state.supervision.health_interval.as_secs();
     handle.send(&ToEdge::Welcome(Welcome { session_id, epoch, server_time, heartbeat_seconds, mode }));
     if let Some(deadline) = claimed.drain_deadline.filter(|deadline| handle.is_news(*deadline)) {
@@ -143,6 +147,9 @@ async fn enter(state: &AppState, edge: EdgeIdentity, hello: &Hello, outbox: &Arc
     }
     let handle = Arc::new(handle);
     state.hub.registry.enter(Arc::clone(&handle));
+    if state.hub.registry.find(handle.edge_id).is_some_and(|newest| newest.session_id == session_id) {
+        state.sync.enter(Arc::clone(&handle.sync));
+    }
     if state.lifecycle.stopping().is_cancelled() {
         // Whoever closes the sockets may have been here before.
         handle.outbox.close(Closing::stopping(state.hub.retry_after_ms()));
@@ -181,8 +188,18 @@ async fn take(state: &AppState, handle: &EdgeHandle, message: FromEdge) -> Resul
             state.hub.beats.put(beat(state, handle, &update));
             return Ok(());
         }
-        FromEdge::SyncAck(_) | FromEdge::SyncRequest(_) | FromEdge::Digests(_) | FromEdge::Inventory(_) => {
-            return Err(SocketError::new("unexpected", "no content was sent"));
+        FromEdge::SyncAck(ack) => Box::pin(state.sync.acknowledged(&handle.sync, ack)),
+        FromEdge::SyncRequest(request) => {
+            state.sync.requested(&handle.sync, request);
+            return Ok(());
+        }
+        FromEdge::Digests(digests) => {
+            state.sync.digests(&handle.sync, digests);
+            return Ok(());
+        }
+        FromEdge::Inventory(inventory) => {
+            state.sync.inventory(&handle.sync, inventory);
+            return Ok(());
         }
         FromEdge::DeviceConnected(device) => {
             let position = device.position();

@@ -12,7 +12,7 @@ mod edge_socket;
 mod feed;
 mod keeping;
 mod outbox;
-mod protocol;
+pub(crate) mod protocol;
 mod registry;
 mod session;
 mod socket;
@@ -29,6 +29,8 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+pub(crate) use outbox::{Closing, Outbox};
+pub(crate) use registry::text;
 pub(crate) use session::LEASE;
 
 use crate::db::Notice;
@@ -87,7 +89,7 @@ impl Hub {
 
     /// When somebody whose socket we close may come back: spread, so that not all come at once, and the longer the more
     /// there are.
-    fn retry_after_ms(&self) -> u64 {
+    pub(crate) fn retry_after_ms(&self) -> u64 {
         let most = 1_000 + 10 * u64::try_from(self.sockets()).unwrap_or(u64::MAX).min(3_000);
         500 + u64::from(u32::from_be_bytes(keys::random())) % most
     }

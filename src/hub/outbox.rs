@@ -14,7 +14,7 @@ pub(super) const MAX_BYTES: usize = 1024 * 1024;
 
 /// Why a socket is closed by us.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Closing {
+pub(crate) struct Closing {
     pub(super) code: u16,
     pub(super) reason: String,
 }
@@ -31,7 +31,7 @@ impl Closing {
     }
 
     /// We stop; it may come back after so long.
-    pub(super) fn stopping(retry_after_ms: u64) -> Self {
+    pub(crate) fn stopping(retry_after_ms: u64) -> Self {
         Self { code: 1012, reason: format!("{{\"retry_after_ms\": {retry_after_ms}}}") }
     }
 
@@ -42,7 +42,7 @@ impl Closing {
 
 /// The queue of one socket. Empty ones hold no memory.
 #[derive(Default)]
-pub(super) struct Outbox {
+pub(crate) struct Outbox {
     state: Mutex<Waiting>,
     filled: Notify,
     written: Notify,
@@ -78,7 +78,7 @@ pub(super) struct Batch {
 
 impl Outbox {
     /// Puts a message in; when there is no room, the socket is to be closed as too slow.
-    pub(super) fn put(&self, message: Utf8Bytes) {
+    pub(crate) fn put(&self, message: Utf8Bytes) {
         let mut waiting = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.closing.is_some() {
             return;
@@ -111,7 +111,7 @@ impl Outbox {
     }
 
     /// Has the socket closed, after what waits was sent. The first reason stands.
-    pub(super) fn close(&self, closing: Closing) {
+    pub(crate) fn close(&self, closing: Closing) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).closing.get_or_insert(closing);
         self.filled.notify_one();
     }

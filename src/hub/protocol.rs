@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::decorations::Decoration;
 use crate::geo::LatLng;
 use crate::input::read_time;
-use crate::sync::{Digest, MAX_BITS};
+use crate::sync::{Digest, MAX_BITS, Sum};
 
 /// The one version of the edge protocol.
 pub(crate) const PROTOCOL: u32 = 1;
@@ -459,6 +459,11 @@ impl Held {
     /// The digest as a number.
     fn digest(&self, name: &str) -> Result<Digest, String> {
         Digest::from_hex(&self.digest).ok_or_else(|| format!("{name} is not 16 hexadecimal digits"))
+    }
+
+    /// As a sum; none when the digest is none.
+    pub(crate) fn sum(&self) -> Option<Sum> {
+        Some(Sum { count: self.count, digest: Digest::from_hex(&self.digest)? })
     }
 }
 

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::outbox::{Closing, Outbox};
 use super::protocol::ToEdge;
 use crate::edges::EdgeIdentity;
+use crate::sync;
 
 /// One edge's socket.
 pub(super) struct EdgeHandle {
@@ -21,14 +22,16 @@ pub(super) struct EdgeHandle {
     /// Rises at every takeover.
     pub(super) generation: i64,
     pub(super) outbox: Arc<Outbox>,
+    /// What goes out of content, and what came back.
+    pub(super) sync: Arc<sync::Session>,
     /// Deadline of the drain that it was told of, in milliseconds since 1970; 0 when of none.
     told_drain_ms: AtomicI64,
 }
 
 impl EdgeHandle {
-    pub(super) fn new(edge: EdgeIdentity, session_id: Uuid, generation: i64, outbox: Arc<Outbox>) -> Self {
+    pub(super) fn new(edge: EdgeIdentity, session_id: Uuid, generation: i64, outbox: Arc<Outbox>, sync: Arc<sync::Session>) -> Self {
         let EdgeIdentity { edge_id, key_id } = edge;
-        Self { edge_id, key_id, session_id, generation, outbox, told_drain_ms: AtomicI64::new(0) }
+        Self { edge_id, key_id, session_id, generation, outbox, sync, told_drain_ms: AtomicI64::new(0) }
     }
 
     /// Whether it was not told yet of a drain with this deadline; from now on it was.
@@ -44,7 +47,7 @@ impl EdgeHandle {
 }
 
 /// A message as it is written.
-pub(super) fn text(message: &impl serde::Serialize) -> Utf8Bytes {
+pub(crate) fn text(message: &impl serde::Serialize) -> Utf8Bytes {
     serde_json::to_string(message).expect("messages have text keys and finite numbers").into()
 }
 
@@ -96,7 +99,10 @@ mod tests {
     use super::*;
 
     fn handle(edge_id: Uuid, generation: i64) -> Arc<EdgeHandle> {
-        Arc::new(EdgeHandle::new(EdgeIdentity { edge_id, key_id: Uuid::now_v7() }, Uuid::now_v7(), generation, Arc::default()))
+        let (session_id, outbox) = (Uuid::now_v7(), Arc::<Outbox>::default());
+        let machine = sync::Machine::begin(true, sync::Sum::default(), sync::Books::default());
+        let session = sync::Session::new(edge_id, session_id, "epoch".to_owned(), Arc::clone(&outbox), machine, 0);
+        Arc::new(EdgeHandle::new(EdgeIdentity { edge_id, key_id: Uuid::now_v7() }, session_id, generation, outbox, Arc::new(session)))
     }
 
     #[tokio::test]

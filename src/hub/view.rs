@@ -13,6 +13,7 @@ use super::alerts::Alert;
 use crate::edges::Health;
 use crate::geo::round_deg;
 use crate::metrics;
+use crate::sync::{self, SyncFigures};
 
 /// An edge server as the feed shows it.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
@@ -134,6 +135,8 @@ pub(crate) struct SyncCounts {
     pub(crate) failed: i64,
     /// Acknowledged.
     pub(crate) synced: i64,
+    /// True: there are so many that `synced` is an estimate.
+    pub(crate) synced_is_estimate: bool,
     /// Age of the oldest undelivered change by edge server that is connected.
     #[serde(skip)]
     pub(crate) lag_s: BTreeMap<Uuid, f64>,
@@ -206,24 +209,6 @@ pub(super) async fn devices(connection: &mut PgConnection) -> Result<DeviceCount
 
 /// Decorations at edges.
 pub(super) async fn sync(connection: &mut PgConnection) -> Result<SyncCounts, sqlx::Error> {
-    let totals = sqlx::query!(r#"SELECT sync_status, count(*) AS "count!" FROM ar.decoration_sync GROUP BY sync_status"#);
-    let mut counts = SyncCounts::default();
-    for row in totals.fetch_all(&mut *connection).await? {
-        match row.sync_status.as_str() {
-            "pending" => counts.pending = row.count,
-            "outdated" => counts.outdated = row.count,
-            "failed" => counts.failed = row.count,
-            _ => counts.synced = row.count,
-        }
-    }
-    let lags = sqlx::query!(
-        r#"SELECT s.edge_server_id, lag.lag_s AS "lag_s!" FROM ar.edge_sessions s
-           CROSS JOIN LATERAL (
-               SELECT extract(epoch FROM now() - min(d.wanted_at))::float8 AS lag_s FROM ar.decoration_sync d
-               WHERE d.edge_server_id = s.edge_server_id AND d.sync_status IN ('pending', 'outdated')
-           ) AS lag
-           WHERE s.lease_until > now() AND lag.lag_s IS NOT NULL"#
-    );
-    counts.lag_s = lags.fetch_all(&mut *connection).await?.into_iter().map(|row| (row.edge_server_id, row.lag_s)).collect();
-    Ok(counts)
+    let SyncFigures { pending, outdated, failed, synced, synced_is_estimate } = sync::figures(&mut *connection).await?;
+    Ok(SyncCounts { pending, outdated, failed, synced, synced_is_estimate, lag_s: sync::lags(connection).await? })
 }

@@ -84,7 +84,8 @@ struct EdgeHistory {
 /// The samples of one type.
 #[derive(Serialize, ToSchema)]
 struct HistorySeries {
-    /// What was measured: `cpu` and `memory` in per cent, `connections`, `bandwidth` in Mbit/s, `clock_skew` in seconds.
+    /// What was measured: `cpu` and `memory` in per cent, `connections`, `bandwidth` in Mbit/s, `clock_skew` in
+    /// seconds, `sync_due` in decorations that wait for the edge, `sync_lag` in seconds.
     #[schema(inline)]
     metric_type: MetricType,
     /// Buckets with samples, in their order.
@@ -108,8 +109,8 @@ struct HistoryPoint {
 
 /// What an edge reported over time
 ///
-/// Samples of CPU, memory, connections, bandwidth and clock skew, in buckets that begin at whole multiples of their
-/// length since 1970. The history of a deleted edge stays readable until it is too old (`METRICS_RETENTION`).
+/// Samples of CPU, memory, connections, bandwidth and clock skew, as it reported them, and of what waited for it while it
+/// was connected, in buckets that begin at whole multiples of their length since 1970. The history of a deleted edge stays readable until it is too old (`METRICS_RETENTION`).
 #[utoipa::path(get, path = "/metrics/edge/{edge_id}", operation_id = "read_edge_history", tag = "metrics", security(("bearer" = ["admin"])),
     params(("edge_id" = Uuid, Path, description = "The edge.", example = "01890000-0000-7000-8000-000000000000"), HistoryParams),
     responses(

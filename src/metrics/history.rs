@@ -31,13 +31,16 @@ pub(crate) enum MetricType {
     EdgesOffline,
     /// Active decorations.
     Decorations,
-    /// Pairs of edge and decoration that wait to be delivered.
+    /// Decorations that wait to be delivered: to the edge, or to all.
     SyncDue,
+    /// Age of the oldest change that the edge has not been delivered, in seconds.
+    SyncLag,
 }
 
 impl MetricType {
     /// What is sampled of edges; the rest is of the system as a whole.
-    pub(crate) const OF_EDGES: [Self; 5] = [Self::Cpu, Self::Memory, Self::Connections, Self::Bandwidth, Self::ClockSkew];
+    pub(crate) const OF_EDGES: [Self; 7] =
+        [Self::Cpu, Self::Memory, Self::Connections, Self::Bandwidth, Self::ClockSkew, Self::SyncDue, Self::SyncLag];
 
     /// As it stands on the wire and in the database.
     pub(crate) fn as_str(self) -> &'static str {
@@ -53,6 +56,7 @@ impl MetricType {
             Self::EdgesOffline => "edges_offline",
             Self::Decorations => "decorations",
             Self::SyncDue => "sync_due",
+            Self::SyncLag => "sync_lag",
         }
     }
 }
@@ -112,10 +116,8 @@ mod tests {
 
     #[test]
     fn a_type_is_called_the_same_on_the_wire_and_in_the_database() {
-        use MetricType::{Decorations, DevicesConnected, EdgesDegraded, EdgesHealthy, EdgesOffline, SyncDue};
-        for metric in
-            MetricType::OF_EDGES.into_iter().chain([DevicesConnected, EdgesHealthy, EdgesDegraded, EdgesOffline, Decorations, SyncDue])
-        {
+        use MetricType::{Decorations, DevicesConnected, EdgesDegraded, EdgesHealthy, EdgesOffline};
+        for metric in MetricType::OF_EDGES.into_iter().chain([DevicesConnected, EdgesHealthy, EdgesDegraded, EdgesOffline, Decorations]) {
             assert_eq!(serde_json::to_value(metric).expect("a text"), metric.as_str());
         }
     }

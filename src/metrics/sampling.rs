@@ -6,9 +6,10 @@ use super::history::{MetricType, Sample, record};
 use super::store::take_turn;
 use super::system::counts;
 use crate::db::{DbError, within_deadline};
+use crate::sync;
 
-/// Samples how many devices are connected, edges healthy, degraded and offline, decorations there and deliveries due.
-/// False when that was done within the last 25 s, or another instance is at it.
+/// Samples how many devices are connected, edges healthy, degraded and offline, decorations there and deliveries due,
+/// these also of each edge that is connected. False when that was done within the last 25 s, or another instance is at it.
 ///
 /// # Errors
 /// When the database fails.
@@ -31,7 +32,7 @@ async fn sample(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     if recent.fetch_one(&mut *transaction).await? {
         return Ok(false);
     }
-    let counted = counts(&mut *transaction).await?;
+    let counted = counts(&mut transaction).await?;
     let figures = [
         (MetricType::DevicesConnected, counted.devices.connected),
         (MetricType::EdgesHealthy, counted.edge_servers.healthy),
@@ -41,7 +42,13 @@ async fn sample(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
         (MetricType::SyncDue, counted.sync.pending + counted.sync.outdated),
     ];
     #[expect(clippy::cast_precision_loss, reason = "no count comes near 2^53")]
-    let samples = figures.map(|(metric_type, count)| Sample { edge_server_id: None, metric_type, value: count as f64 });
+    let value = |count: i64| count as f64;
+    let mut samples = figures.map(|(metric_type, count)| Sample { edge_server_id: None, metric_type, value: value(count) }).to_vec();
+    for waiting in sync::waiting(&mut *transaction).await? {
+        let of_edge = [(MetricType::SyncDue, value(waiting.due)), (MetricType::SyncLag, waiting.lag_s)];
+        let edge_server_id = Some(waiting.edge_server_id);
+        samples.extend(of_edge.map(|(metric_type, value)| Sample { edge_server_id, metric_type, value }));
+    }
     record(&mut transaction, &samples).await?;
     transaction.commit().await?;
     Ok(true)

@@ -1,14 +1,13 @@
 //! How the system as a whole is: counts, the database, this process.
 //!
 //! Nothing here reads a large table that has a cheaper way: decorations are summed from their counts by cell (122 rows
-//! at most); what is due and what failed of the synchronisation is counted by partial indexes, up to a million each; what
-//! is synchronised is estimated from the planner's statistics once its table is large. Devices are counted, one pass over
-//! their table, but every two seconds at most, whoever asks.
+//! at most), and what edges hold is `sync::figures`. Devices are counted, one pass over their table, but every two
+//! seconds at most, whoever asks.
 
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
-use sqlx::PgExecutor;
+use sqlx::{PgConnection, PgExecutor};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -16,6 +15,7 @@ use utoipa_axum::routes;
 use crate::db::within_deadline;
 use crate::http::{AccessFailures, Admin, ApiError, Nothing, ReadFailures, StrictQuery};
 use crate::state::AppState;
+use crate::sync::{self, SyncFigures};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(system))
@@ -86,21 +86,6 @@ pub(super) struct DeviceFigures {
     error: i64,
 }
 
-/// Pairs of edge and decoration by status. The first three are counted up to a million each.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub(super) struct SyncFigures {
-    /// Never delivered.
-    pub(super) pending: i64,
-    /// An older state is held.
-    pub(super) outdated: i64,
-    /// Refused too often.
-    failed: i64,
-    /// Acknowledged.
-    synced: i64,
-    /// True: there are so many pairs that `synced` is the planner's estimate.
-    synced_is_estimate: bool,
-}
-
 /// The database.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 struct DatabaseFigures {
@@ -134,7 +119,7 @@ struct ProcessFigures {
     requests_in_flight: usize,
 }
 
-/// What one pass over the tables tells.
+/// What the tables tell.
 pub(super) struct Counts {
     pub(super) decorations: DecorationFigures,
     pub(super) edge_servers: EdgeFigures,
@@ -170,7 +155,7 @@ async fn system(
 }
 
 /// Counts everything; see the head of this file for how.
-pub(super) async fn counts(executor: impl PgExecutor<'_>) -> Result<Counts, sqlx::Error> {
+pub(super) async fn counts(connection: &mut PgConnection) -> Result<Counts, sqlx::Error> {
     let row = sqlx::query!(
         r#"WITH edges AS (
                SELECT count(*) AS total,
@@ -187,25 +172,15 @@ pub(super) async fn counts(executor: impl PgExecutor<'_>) -> Result<Counts, sqlx
                    count(*) FILTER (WHERE connection_status = 'disconnected') AS disconnected,
                    count(*) FILTER (WHERE connection_status = 'error') AS error
                FROM ar.device_connections
-           ), due AS (
-               SELECT count(*) FILTER (WHERE sync_status = 'pending') AS pending, count(*) FILTER (WHERE sync_status = 'outdated') AS outdated
-               FROM (SELECT sync_status FROM ar.decoration_sync WHERE sync_status IN ('pending', 'outdated') LIMIT 1000000) AS s
-           ), failed AS (
-               SELECT count(*) AS failed FROM (SELECT FROM ar.decoration_sync WHERE sync_status = 'failed' LIMIT 1000000) AS s
-           ), pairs AS (
-               SELECT pg_relation_size(oid) > 128 * 1024 * 1024 AS many, reltuples::bigint AS estimate FROM pg_class WHERE oid = 'ar.decoration_sync'::regclass
            )
            SELECT edges.total AS "edges!", healthy AS "healthy!", degraded AS "degraded!", offline AS "offline!", unknown AS "unknown!",
                draining AS "draining!", inactive AS "inactive!",
                (SELECT count(*) FROM ar.edge_sessions WHERE lease_until > now()) AS "edges_connected!",
                devices.total AS "devices!", connected AS "connected!", disconnected AS "disconnected!", error AS "error!",
-               pending AS "pending!", outdated AS "outdated!", failed AS "failed!", many AS "many!",
-               CASE WHEN many THEN greatest(0, estimate - pending - outdated - failed)
-                    ELSE (SELECT count(*) FROM ar.decoration_sync WHERE sync_status = 'synced') END AS "synced!",
                (SELECT coalesce(sum(n), 0)::bigint FROM gis.decoration_totals WHERE resolution = 0) AS "decorations!"
-           FROM edges, devices, due, failed, pairs"#
+           FROM edges, devices"#
     )
-    .fetch_one(executor)
+    .fetch_one(&mut *connection)
     .await?;
     Ok(Counts {
         decorations: DecorationFigures { active: row.decorations },
@@ -220,13 +195,7 @@ pub(super) async fn counts(executor: impl PgExecutor<'_>) -> Result<Counts, sqlx
             connected: row.edges_connected,
         },
         devices: DeviceFigures { total: row.devices, connected: row.connected, disconnected: row.disconnected, error: row.error },
-        sync: SyncFigures {
-            pending: row.pending,
-            outdated: row.outdated,
-            failed: row.failed,
-            synced: row.synced,
-            synced_is_estimate: row.many,
-        },
+        sync: sync::figures(connection).await?,
     })
 }
 

@@ -13,6 +13,7 @@ mod brute_force;
 mod commands;
 mod devices;
 mod discovery;
+mod edge_check;
 mod edges;
 mod editing;
 mod http_basics;

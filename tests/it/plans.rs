@@ -137,7 +137,8 @@ impl Plan {
 /// The plan of a statement with these arguments, on a connection of this pool.
 pub(crate) async fn plan(pool: &ReadPool, query: &str, arguments: &str) -> Plan {
     let script: Arc<str> = Arc::from(format!("DEALLOCATE ALL; PREPARE asked AS {query}"));
-    let explain: Arc<str> = Arc::from(format!("EXPLAIN (FORMAT JSON) EXECUTE asked({arguments})"));
+    let arguments = if arguments.is_empty() { String::new() } else { format!("({arguments})") };
+    let explain: Arc<str> = Arc::from(format!("EXPLAIN (FORMAT JSON) EXECUTE asked{arguments}"));
     let explained: Vec<Value> = pool
         .run("explaining", |connection| {
             let (script, explain) = (Arc::clone(&script), Arc::clone(&explain));
@@ -343,6 +344,37 @@ async fn what_an_edge_should_hold_is_found_by_place() {
     }
     let marking = committed("gis.decorations_held($1, m.margin_m)");
     plan(db.shaped(), &marking, "gen_random_uuid()").await.uses(&indexes).uses(&["decoration_sync_pkey"]);
+}
+
+/// `edge, status, after, limit`; and the sums of an edge.
+#[tokio::test]
+async fn how_far_an_edge_is_is_read_by_its_own_rows() {
+    let db = pools().await;
+    let items = committed("AND ($2::text IS NULL OR sync_status = $2) AND ($3::uuid IS NULL OR decoration_id > $3)");
+    let edge = "'80000000-0000-0000-0000-000000000000'";
+    for rest in ["NULL, NULL, 101", "'synced', NULL, 101", "NULL, '80000000-0000-0000-0000-000000000000', 101"] {
+        plan(db.shaped(), &items, &format!("{edge}, {rest}")).await.uses(&["decoration_sync_pkey"]);
+    }
+    plan(db.shaped(), &items, &format!("{edge}, 'failed', NULL, 101")).await.uses(&["decoration_sync_failed_idx"]);
+    plan(db.shaped(), &committed("AS wanted_digest"), edge).await.uses(&["decoration_sync_pkey", "edge_servers_pkey"]);
+}
+
+#[tokio::test]
+async fn new_numbers_are_given_to_the_edges_own_rows() {
+    let (db, query) = (pools().await, committed("decoration_id > $2 ORDER BY decoration_id LIMIT $3 FOR NO KEY UPDATE"));
+    let piece = "'80000000-0000-0000-0000-000000000000', '00000000-0000-0000-0000-000000000000', 5000";
+    for (pool, way) in [(db.hot(), "generic"), (db.shaped(), "custom")] {
+        println!("{way}");
+        plan(pool, &query, piece).await.uses(&["decoration_sync_pkey"]);
+    }
+}
+
+#[tokio::test]
+async fn the_oldest_change_of_an_edge_is_the_first_of_its_index() {
+    let db = pools().await;
+    for query in [committed("lag.lag_s AS"), committed("AS oldest ON true")] {
+        plan(db.hot(), &query, "").await.uses(&["decoration_sync_due_idx"]).has_no("Sort");
+    }
 }
 
 #[tokio::test]

@@ -25,6 +25,7 @@ fn settings(t: &TestServer, admin: &Account) -> Settings {
         churn_pct_per_minute: 0.0,
         seed: 7,
         keep: false,
+        content_dir: None,
     }
 }
 
@@ -69,6 +70,7 @@ async fn edges_are_healthy_phones_are_assigned_and_nothing_is_left() {
     assert!(summary.is_good(), "{summary}");
     let snapshot = summary.snapshot();
     assert_eq!(snapshot.most_edges_connected(), i64::from(EDGES));
+    assert!(snapshot.count(Count::Puts) > 0 && snapshot.count(Count::Checkpoints) > 0, "{summary}");
     assert!(snapshot.most_assigned() >= MOST_PHONES && snapshot.count(Count::Beats) >= u64::from(EDGES), "{summary}");
     assert_eq!(count(&t, "SELECT count(*) FROM ar.edge_servers WHERE deleted_at IS NULL").await, 0);
     assert_eq!(count(&t, "SELECT count(*) FROM ar.device_connections").await, 0);
@@ -91,6 +93,47 @@ async fn edges_that_are_there_are_adopted_and_stay_and_a_seed_can_come_again() {
             .await;
     }
     assert_eq!(count(&t, "SELECT count(*) FROM ar.edge_servers WHERE deleted_at IS NULL").await, 2);
+}
+
+/// Edges that kept their content on a disk are sent nothing again; one whose disk was lost, and one with an old copy,
+/// are sent what they lack.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn content_on_a_disk_is_there_for_the_next_simulation() {
+    let t = server_with_towns().await;
+    let admin = t.admin().await;
+    for (lat, lng) in [(52.52, 13.40), (-16.80, 179.98)] {
+        t.edge("here").at(lat, lng).insert().await;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let simulated = async || {
+        let settings = Settings {
+            adopt: true,
+            devices: 1,
+            content_dir: Some(folder.path().to_owned()),
+            duration: Some(Duration::from_secs(1)),
+            ..settings(&t, &admin)
+        };
+        let summary = simulate::run(settings, &CancellationToken::new(), &mut Silent).await.expect("begins");
+        assert!(summary.is_good(), "{summary}");
+        eventually("the edges are free again", async || count(&t, "SELECT count(*) FROM ar.edge_sessions").await.eq(&0).then_some(()))
+            .await;
+        summary.snapshot().count(Count::Puts)
+    };
+    let files = || {
+        let mut files: Vec<_> = std::fs::read_dir(folder.path()).expect("a folder").map(|file| file.expect("a file").path()).collect();
+        files.sort();
+        files
+    };
+    let all = simulated().await;
+    assert_eq!((all > 0, files().len()), (true, 2));
+    assert_eq!(simulated().await, 0, "it is all there");
+    std::fs::remove_file(&files()[0]).expect("removes");
+    let lost = simulated().await;
+    assert!(lost > 0 && lost < all, "{lost} of {all}");
+    let file = files()[1].clone();
+    let half: Vec<String> = std::fs::read_to_string(&file).expect("text").lines().map(str::to_owned).collect();
+    std::fs::write(&file, half[half.len() / 2..].join("\n") + "\n").expect("writes");
+    assert!(simulated().await > 0);
 }
 
 #[tokio::test]

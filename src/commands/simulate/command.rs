@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::IsTerminal;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::report::{line, table};
-use super::{Cast, Reporter, Settings, Snapshot};
+use super::{Cast, Reporter, Settings, Snapshot, check};
 use crate::commands::{Outcome, password};
 use crate::keys;
 use crate::lifecycle::stop_signal;
@@ -48,7 +49,8 @@ pub(in crate::commands) struct Args {
     #[arg(long)]
     adopt: bool,
     /// Share of the edges and of the phones, in percent, that something happens to each minute: edges restart,
-    /// fall silent or read slowly, phones are switched off and on
+    /// fall silent, read slowly, have a full disk, lose their content or get an old one back, phones are switched off
+    /// and on
     #[arg(long, value_name = "PERCENT", default_value_t = 10.0, value_parser = percent)]
     churn: f64,
     /// Repeats the paths and the troubles of a simulation [default: by chance, and printed]
@@ -57,6 +59,19 @@ pub(in crate::commands) struct Args {
     /// Leave the edges, devices and accounts that were made
     #[arg(long)]
     keep: bool,
+    /// Folder in which edges keep their decorations, a file each, so that the same edges (--adopt) go on from there
+    /// [default: in memory]
+    #[arg(long, value_name = "DIR")]
+    content_dir: Option<PathBuf>,
+    /// Check an edge server of your own instead: be the supervisor that it connects to, and say what it does wrong
+    #[arg(long, conflicts_with_all = ["url", "edges", "devices", "duration", "adopt", "keep", "content_dir", "password_file"])]
+    check_edge: bool,
+    /// With --check-edge: where to listen
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", requires = "check_edge")]
+    listen: SocketAddr,
+    /// With --check-edge: time that the edge has for every answer
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration, requires = "check_edge")]
+    timeout: Duration,
 }
 
 fn percent(text: &str) -> Result<f64, String> {
@@ -70,6 +85,9 @@ pub(in crate::commands) fn random_seed() -> u64 {
 }
 
 pub(in crate::commands) async fn run(args: &Args) -> Outcome {
+    if args.check_edge {
+        return check::run_command(args.listen, args.timeout).await;
+    }
     let password_file = args.password_file.clone();
     let password = tokio::task::spawn_blocking(move || password::known(password_file.as_deref())).await??;
     let settings = Settings {
@@ -84,6 +102,7 @@ pub(in crate::commands) async fn run(args: &Args) -> Outcome {
         churn_pct_per_minute: args.churn,
         seed: args.seed.unwrap_or_else(random_seed),
         keep: args.keep,
+        content_dir: args.content_dir.clone(),
     };
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     let signal = stop_signal()?;

@@ -2,7 +2,7 @@
 //! on purpose. What is said over an open socket is in `session`.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, HeaderValue};
@@ -17,6 +17,8 @@ use uuid::Uuid;
 
 use super::World;
 use super::api::retry_after;
+use super::content::Content;
+use super::content_file::ContentFile;
 use super::fleet::EdgeServer;
 use super::protocol::{Closing, MAX_MESSAGE_BYTES};
 use super::random::Random;
@@ -55,6 +57,13 @@ pub(super) enum End {
     Faulty(String),
 }
 
+/// The content of an edge, and the file in which it is kept, if it is.
+#[derive(Default)]
+pub(super) struct Kept {
+    pub(super) content: Arc<Mutex<Content>>,
+    pub(super) file: Option<ContentFile>,
+}
+
 /// One simulated edge server.
 pub(super) struct Edge {
     pub(super) world: Arc<World>,
@@ -70,10 +79,18 @@ pub(super) struct Edge {
     pub(super) slow_until: Option<Instant>,
     /// Whether it was slow since it connected: it may be closed for that.
     pub(super) was_slow: bool,
+    pub(super) content: Arc<Mutex<Content>>,
+    /// Where the content is kept, if on a disk.
+    pub(super) file: Option<ContentFile>,
+    /// An earlier content.
+    pub(super) old_copy: Content,
+    /// Until when it has no room for more content.
+    pub(super) full_until: Option<Instant>,
 }
 
 impl Edge {
-    pub(super) fn new(world: Arc<World>, server: &EdgeServer, mut random: Random) -> Self {
+    /// An edge with what it kept.
+    pub(super) fn new(world: Arc<World>, server: &EdgeServer, mut random: Random, kept: Kept) -> Self {
         let mut bearer = HeaderValue::try_from(format!("Bearer {}", server.key.expose_secret())).expect("keys are ASCII");
         bearer.set_sensitive(true);
         Self {
@@ -87,7 +104,16 @@ impl Edge {
             random,
             slow_until: None,
             was_slow: false,
+            content: kept.content,
+            file: kept.file,
+            old_copy: Content::default(),
+            full_until: None,
         }
+    }
+
+    /// What it holds of the decorations.
+    pub(super) fn content(&self) -> MutexGuard<'_, Content> {
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lives until the simulation ends, or the edge is not known to the supervisor any more.
@@ -100,36 +126,53 @@ impl Edge {
             if began.elapsed() >= GOOD_SESSION {
                 backoff = FIRST_BACKOFF;
             }
-            let pause = match end {
+            // Pauses of its own choice end when all are to be there once more.
+            let (pause, chosen) = match end {
                 End::Over => return,
                 End::Restart => {
                     self.world.tally.add(Count::Reconnects, 1);
-                    self.random.time_between(Duration::ZERO, Duration::from_secs(3))
+                    (self.random.time_between(Duration::ZERO, Duration::from_secs(3)), true)
                 }
                 End::Silence(time) => {
                     self.world.tally.add(Count::SilentDeaths, 1);
-                    time
+                    (time, true)
                 }
                 End::Drained => {
                     self.world.tally.add(Count::Drained, 1);
-                    MAINTENANCE
+                    (MAINTENANCE, true)
                 }
-                End::Closed(closing) => self.closed(closing).unwrap_or_else(|| self.next_backoff(&mut backoff)),
+                // Coming back would not help, or harm.
+                End::Closed(closing) if closing.is_for_good() => {
+                    self.closed(closing);
+                    return;
+                }
+                End::Closed(closing) => (self.closed(closing).unwrap_or_else(|| self.next_backoff(&mut backoff)), false),
                 End::Lost(reason) => {
                     tracing::debug!("edge {}: {reason}", self.name);
                     self.world.tally.add(Count::SocketsLost, 1);
-                    self.next_backoff(&mut backoff)
+                    (self.next_backoff(&mut backoff), false)
                 }
                 End::Faulty(what) => {
                     self.world.tally.unexpected("socket of an edge: protocol".to_owned(), format_args!("{}: {what}", self.name));
-                    self.next_backoff(&mut backoff)
+                    (self.next_backoff(&mut backoff), false)
                 }
             };
             // Until here the socket of a silent edge stays open.
-            if !self.world.sleep(pause).await {
+            if chosen {
+                self.world.sleep(pause).await;
+            } else if !self.pause(pause).await {
                 return;
             }
             drop(socket);
+        }
+    }
+
+    /// Waits; false when all leave before.
+    async fn pause(&self, time: Duration) -> bool {
+        tokio::select! {
+            biased;
+            () = self.world.leaving.cancelled() => false,
+            () = tokio::time::sleep(time) => true,
         }
     }
 
@@ -139,7 +182,7 @@ impl Edge {
         let mut told = false;
         loop {
             let attempt = tokio::select! {
-                () = self.world.ending.cancelled() => return None,
+                () = self.world.leaving.cancelled() => return None,
                 attempt = tokio::time::timeout(CONNECT_TIMEOUT, self.open()) => attempt,
             };
             let (pause, problem) = match attempt {
@@ -167,7 +210,7 @@ impl Edge {
                 self.world.tally.unexpected(kind, format_args!("{}: {problem}", self.name));
                 told = true;
             }
-            if !self.world.sleep(pause).await {
+            if !self.pause(pause).await {
                 return None;
             }
         }
@@ -230,6 +273,7 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::super::api::Api;
+    use super::super::check::EdgeCheck;
     use super::super::tally::{Snapshot, Tally};
     use super::super::{Settings, wall_clock};
     use super::*;
@@ -257,7 +301,7 @@ mod tests {
             tasks.spawn(async move { axum::serve(listener, router).await.expect("serves") });
             let world = Arc::new(world(address));
             let server = EdgeServer { id: Uuid::nil(), name: "sim-7-1".to_owned(), key: SecretString::from(KEY) };
-            tasks.spawn(Edge::new(Arc::clone(&world), &server, Random::new(7, 1)).live());
+            tasks.spawn(Edge::new(Arc::clone(&world), &server, Random::new(7, 1), Kept::default()).live());
             Self { world, sockets, tasks }
         }
 
@@ -279,6 +323,7 @@ mod tests {
         /// Ends it all; what was counted.
         async fn end(mut self) -> Snapshot {
             self.world.ending.cancel();
+            self.world.leaving.cancel();
             self.tasks.join_next().await.expect("the edge ends").expect("without a panic");
             self.world.tally.snapshot()
         }
@@ -307,12 +352,14 @@ mod tests {
             churn_pct_per_minute: 0.0,
             seed: 7,
             keep: false,
+            content_dir: None,
         };
         World {
             api: Arc::new(Api::new(&settings.url).expect("an address")),
             settings: Arc::new(settings),
             tally: Arc::new(Tally::new()),
             ending: CancellationToken::new(),
+            leaving: CancellationToken::new(),
             prefix: "sim-7".to_owned(),
             sites: Vec::new(),
             board: DashMap::new(),
@@ -356,12 +403,12 @@ mod tests {
         );
         say(&mut socket, "device_assigned", json!({"device_id": "sim-7-1"})).await;
         assert_eq!(heard_of(&mut socket, "device_connected").await, json!({"device_id": "sim-7-1", "lat": 1.0, "lng": 2.0}));
-        say(&mut socket, "sync_decorations", json!({"batch_id": 1})).await;
+        say(&mut socket, "something_new", json!({"batch_id": 1})).await;
         assert_eq!(heard_of(&mut socket, "health_update").await["active_connections"], 2);
         // The phone is switched off.
         supervisor.world.board.remove("sim-7-1");
         assert_eq!(heard_of(&mut socket, "device_disconnected").await, json!({"device_id": "sim-7-1"}));
-        supervisor.world.ending.cancel();
+        supervisor.world.leaving.cancel();
         while heard(&mut socket).await != json!({"closed": 1001}) {}
         drop(socket);
         let snapshot = supervisor.end().await;
@@ -386,6 +433,27 @@ mod tests {
         let snapshot = supervisor.end().await;
         assert!(snapshot.unexpected().is_empty(), "{:?}", snapshot.unexpected());
         assert_eq!([Count::SentAway, Count::Drained, Count::Connections].map(|count| snapshot.count(count)), [1, 1, 2]);
+    }
+
+    #[tokio::test]
+    async fn an_edge_passes_the_check_of_edges() {
+        let check = EdgeCheck::listen(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("listens");
+        let url = url::Url::parse(&check.url()).expect("a URL");
+        let id = url.path_segments().and_then(|mut segments| segments.next_back()?.parse().ok()).expect("the edge's id");
+        let address = url.socket_addrs(|| None).expect("an address")[0];
+        let server = EdgeServer { id, name: "sim-7-1".to_owned(), key: SecretString::from(check.key()) };
+        let folder = tempfile::tempdir().expect("a folder");
+        let (content, file) = ContentFile::open(folder.path(), id).await.expect("opens");
+        let kept = Kept { content: Arc::new(Mutex::new(content)), file: Some(file) };
+        let held = Arc::clone(&kept.content);
+        let edge = Edge::new(Arc::new(world(address)), &server, Random::new(7, 1), kept);
+        let stop = CancellationToken::new();
+        let (report, ()) = tokio::join!(check.run(PATIENCE, &stop, |_| ()), edge.live());
+        assert!(report.is_good(), "{report}: {:#?}", report.verdicts);
+        // What is on the disk is what is held.
+        let (content, _) = ContentFile::open(folder.path(), id).await.expect("opens");
+        assert_eq!(content.hello(), held.lock().expect("nobody panicked").hello());
+        assert!(content.held().count > 0);
     }
 
     #[tokio::test]

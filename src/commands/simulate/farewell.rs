@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use super::account::Account;
 use super::api::{Api, Failure};
+use super::content_file::ContentFile;
 use super::report::Reporter;
 use super::stage::{Company, Stage};
 
@@ -31,6 +32,13 @@ struct Removal {
 /// Takes away what was made; returns in words what is still there.
 pub(super) async fn take_away(stage: &Stage, company: Company, reporter: &mut dyn Reporter) -> Vec<String> {
     let Company { edges, owners, devices, .. } = company;
+    if let Some(folder) = stage.settings.content_dir.as_ref().filter(|_| !stage.settings.adopt) {
+        for edge in &edges {
+            if let Err(error) = ContentFile::remove(folder, edge.id).await {
+                tracing::debug!(%error, "the content of {}", edge.name);
+            }
+        }
+    }
     if !owners.is_empty() {
         reporter.tell("Taking away what was made; Ctrl-C leaves it.");
     }

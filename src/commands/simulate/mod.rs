@@ -3,18 +3,26 @@
 //! Nothing here looks behind the server's published interface. [`run`] is the whole simulation, for whoever
 //! wants one in their own process; the command line's part is in `command`, what people read in `report`.
 //!
-//! sign in → find real places → make edges, or take over those that are there → edges connect → phones move →
-//! all say goodbye → what was made is taken away.
+//! sign in → find real places → make edges, or take over those that are there → edges connect and get their content →
+//! phones move → phones go → what edges hold is compared with what they should → edges go → what was made is taken
+//! away.
 
 mod account;
 mod api;
+mod check;
 mod command;
+pub(crate) mod content;
+mod content_file;
+mod digest;
 mod edge;
 mod farewell;
+mod fingerprint;
 mod fleet;
+mod inspection;
+mod keeping;
 mod phone;
 mod places;
-mod protocol;
+pub(crate) mod protocol;
 mod random;
 mod report;
 mod session;
@@ -24,11 +32,13 @@ mod travel;
 mod trip;
 mod world;
 
+pub use check::{EdgeCheck, Report, Verdict};
 pub(super) use command::{Args, random_seed, run as run_command};
 pub(super) use report::line;
 pub use report::{Cast, Reporter, Silent, Summary};
 pub use tally::{Count, Snapshot, Unexpected};
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,6 +78,8 @@ pub struct Settings {
     pub seed: u64,
     /// Leave behind what was made.
     pub keep: bool,
+    /// Folder in which edges keep their content, for a later simulation; `None`: in memory.
+    pub content_dir: Option<PathBuf>,
 }
 
 /// Why there is no simulation.
@@ -162,6 +174,7 @@ pub async fn run(settings: Settings, stop: &CancellationToken, reporter: &mut dy
         Some(then) => all.standing_as(&then),
         None => all,
     };
+    let differences = std::mem::take(&mut company.differences);
     let leftovers = if stage.settings.keep { Vec::new() } else { farewell::take_away(&stage, company, reporter).await };
     if let Err(failure) = stage.admin.sign_out(&stage.api).await {
         tracing::debug!(%failure, "the simulation's admin");
@@ -169,7 +182,7 @@ pub async fn run(settings: Settings, stop: &CancellationToken, reporter: &mut dy
     if played.is_err() && !leftovers.is_empty() {
         reporter.tell(&leftovers.join("\n"));
     }
-    played.map(|()| Summary::new(cast, snapshot, leftovers))
+    played.map(|()| Summary::new(cast, snapshot, differences, leftovers))
 }
 
 async fn sign_in(api: &Api, settings: &Settings, ending: &CancellationToken) -> Result<Account, SimulateError> {

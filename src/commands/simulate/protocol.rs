@@ -6,21 +6,31 @@ use std::borrow::Cow;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::fingerprint::fingerprint;
 use crate::geo::LatLng;
 
 /// Most locations in one message; the supervisor takes 500.
 pub(super) const MAX_LOCATIONS: usize = 20;
 /// Largest message of the supervisor.
 pub(super) const MAX_MESSAGE_BYTES: usize = 256 * 1024;
+/// Most buckets in one `digests`.
+pub(super) const MAX_BUCKETS: usize = 400;
+/// Most decorations and removals in one batch.
+const MAX_ENTRIES: usize = 200;
+/// Most bits that buckets are told apart by.
+const MAX_BITS: u32 = 16;
+/// Most buckets that are asked for at once.
+const MAX_PREFIXES: usize = 16;
 
 /// What an edge says.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
 pub(super) enum ToSupervisor<'a> {
     /// First of all.
-    Hello { protocol: u32, agent: &'a str, epoch: Option<Uuid>, held: Held },
+    Hello { protocol: u32, agent: &'a str, epoch: Option<String>, held: Held },
     /// A beat.
     HealthUpdate { cpu_usage: f64, memory_usage: f64, active_connections: usize, bandwidth_mbps: f64, timestamp: DateTime<Utc> },
     /// A phone came.
@@ -33,13 +43,14 @@ pub(super) enum ToSupervisor<'a> {
     DeviceDisconnected { device_id: &'a str },
     /// Where some phones are.
     DeviceLocations { locations: Vec<Location> },
-}
-
-/// What an edge holds of the content: here nothing.
-#[derive(Debug, Serialize)]
-pub(super) struct Held {
-    count: u64,
-    digest: &'static str,
+    /// What came of a batch.
+    SyncAck(&'a SyncAck),
+    /// Something is missing, or too much.
+    SyncRequest { reason: &'a str },
+    /// Buckets of what is held.
+    Digests(&'a Digests),
+    /// What is held of one bucket.
+    Inventory(&'a Inventory),
 }
 
 /// Degrees as they go over the wire.
@@ -65,10 +76,10 @@ pub(super) struct Location {
 }
 
 impl ToSupervisor<'_> {
-    /// The greeting of an edge that holds nothing.
-    pub(super) fn hello() -> Self {
+    /// The greeting, with what is held.
+    pub(super) fn hello((epoch, held): (Option<String>, Held)) -> Self {
         let agent = concat!("ar-supervisor-simulate/", env!("CARGO_PKG_VERSION"));
-        Self::Hello { protocol: 1, agent, epoch: None, held: Held { count: 0, digest: "0000000000000000" } }
+        Self::Hello { protocol: 1, agent, epoch, held }
     }
 
     pub(super) fn to_text(&self) -> String {
@@ -76,11 +87,158 @@ impl ToSupervisor<'_> {
     }
 }
 
+/// What an edge holds: how many, and the digest of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Held {
+    pub(crate) count: u64,
+    pub(crate) digest: String,
+}
+
+/// Some of the content.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct Batch {
+    #[serde(rename = "batch_id")]
+    pub(crate) id: u64,
+    /// The highest number in it.
+    pub(crate) version: i64,
+    pub(crate) decorations: Vec<Put>,
+    pub(crate) removed: Vec<Removal>,
+    pub(crate) snapshot: Option<SnapshotPart>,
+}
+
+impl Batch {
+    fn check(&self) -> Result<(), String> {
+        let (puts, removals) =
+            (self.decorations.iter().map(|put| put.sync_version), self.removed.iter().map(|removal| removal.sync_version));
+        let entries = self.decorations.len() + self.removed.len();
+        if entries > MAX_ENTRIES {
+            return Err(format!("a batch of {entries} entries"));
+        }
+        match puts.chain(removals).max() {
+            Some(highest) if highest != self.version => Err(format!("a batch of version {}, with {highest} in it", self.version)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A decoration to be held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Map<String, Value>")]
+pub(crate) struct Put {
+    pub(crate) id: Uuid,
+    pub(crate) sync_version: i64,
+    /// Stands for all that it says.
+    pub(crate) fingerprint: u64,
+}
+
+impl TryFrom<Map<String, Value>> for Put {
+    type Error = String;
+
+    fn try_from(decoration: Map<String, Value>) -> Result<Self, String> {
+        let id = decoration.get("id").and_then(Value::as_str).and_then(|text| Uuid::try_parse(text).ok());
+        let sync_version = decoration.get("sync_version").and_then(Value::as_i64).filter(|number| *number > 0);
+        match (id, sync_version) {
+            (Some(id), Some(sync_version)) => Ok(Self { id, sync_version, fingerprint: fingerprint(&decoration) }),
+            (None, _) => Err("a decoration without an id".to_owned()),
+            (_, None) => Err("a decoration without a sync_version from 1 on".to_owned()),
+        }
+    }
+}
+
+/// A decoration to be held no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct Removal {
+    pub(crate) id: Uuid,
+    pub(crate) sync_version: i64,
+}
+
+/// Which part of a snapshot a batch is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct SnapshotPart {
+    pub(crate) first: bool,
+    pub(crate) last: bool,
+}
+
+/// What came of a batch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SyncAck {
+    pub(crate) batch_id: u64,
+    /// One for each of its entries.
+    pub(crate) results: Vec<ItemResult>,
+}
+
+/// What came of one entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ItemResult {
+    pub(crate) id: Uuid,
+    pub(crate) sync_version: i64,
+    pub(crate) ok: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<String>,
+}
+
+/// What the supervisor believes to be held.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct Checkpoint {
+    pub(crate) version: i64,
+    #[serde(flatten)]
+    pub(crate) held: Held,
+}
+
+/// What is held, by buckets; those that are empty are left out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Digests {
+    pub(crate) bits: u32,
+    pub(crate) buckets: Vec<Bucket>,
+    pub(crate) last: bool,
+}
+
+/// What is held in one bucket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Bucket {
+    pub(crate) prefix: u32,
+    #[serde(flatten)]
+    pub(crate) held: Held,
+}
+
+/// What is held of one bucket, one by one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Inventory {
+    pub(crate) bits: u32,
+    pub(crate) prefix: u32,
+    pub(crate) items: Vec<ItemNumber>,
+}
+
+/// A decoration and the number that is held of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ItemNumber {
+    pub(crate) id: Uuid,
+    pub(crate) sync_version: i64,
+}
+
+/// How content comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Mode {
+    /// What changed.
+    Delta,
+    /// Everything.
+    Snapshot,
+}
+
 /// What the supervisor says.
 #[derive(Debug, PartialEq)]
 pub(super) enum FromSupervisor {
     /// In answer to the greeting.
-    Welcome { heartbeat_s: f64 },
+    Welcome { heartbeat_s: f64, epoch: String, mode: Mode },
+    /// Content.
+    SyncDecorations(Batch),
+    /// What is believed to be held.
+    Checkpoint(Checkpoint),
+    /// Digests of buckets are wanted.
+    DigestRequest { bits: u32 },
+    /// All that is held of some buckets is wanted.
+    InventoryRequest { bits: u32, prefixes: Vec<u32> },
     /// A phone is to be served.
     DeviceAssigned(String),
     /// A phone is not to be served any more.
@@ -108,6 +266,19 @@ struct Welcome {
     #[expect(dead_code, reason = "must be there")]
     server_time: DateTime<Utc>,
     heartbeat_seconds: f64,
+    epoch: String,
+    mode: Mode,
+}
+
+#[derive(Deserialize)]
+struct DigestRequest {
+    bits: u32,
+}
+
+#[derive(Deserialize)]
+struct InventoryRequest {
+    bits: u32,
+    prefixes: Vec<u32>,
 }
 
 #[derive(Deserialize)]
@@ -137,11 +308,28 @@ impl FromSupervisor {
         let broken = |error: serde_json::Error| format!("a message `{kind}` that cannot be read: {error}");
         match kind.as_ref() {
             "welcome" => {
-                let Welcome { heartbeat_seconds, .. } = serde_json::from_str(data).map_err(broken)?;
+                let Welcome { heartbeat_seconds, epoch, mode, .. } = serde_json::from_str(data).map_err(broken)?;
                 if !(0.01..=86_400.0).contains(&heartbeat_seconds) {
                     return Err(format!("a welcome with heartbeats every {heartbeat_seconds} s"));
                 }
-                Ok(Self::Welcome { heartbeat_s: heartbeat_seconds })
+                Ok(Self::Welcome { heartbeat_s: heartbeat_seconds, epoch, mode })
+            }
+            "sync_decorations" => {
+                let batch: Batch = serde_json::from_str(data).map_err(broken)?;
+                batch.check().map(|()| Self::SyncDecorations(batch))
+            }
+            "checkpoint" => Ok(Self::Checkpoint(serde_json::from_str(data).map_err(broken)?)),
+            "digest_request" => {
+                let DigestRequest { bits } = serde_json::from_str(data).map_err(broken)?;
+                check_bits(bits).map(|()| Self::DigestRequest { bits })
+            }
+            "inventory_request" => {
+                let InventoryRequest { bits, prefixes } = serde_json::from_str(data).map_err(broken)?;
+                check_bits(bits)?;
+                if prefixes.len() > MAX_PREFIXES {
+                    return Err(format!("an inventory_request of {} prefixes", prefixes.len()));
+                }
+                Ok(Self::InventoryRequest { bits, prefixes })
             }
             "device_assigned" => Ok(Self::DeviceAssigned(serde_json::from_str::<Device>(data).map_err(broken)?.device_id)),
             "device_released" => Ok(Self::DeviceReleased(serde_json::from_str::<Device>(data).map_err(broken)?.device_id)),
@@ -153,6 +341,10 @@ impl FromSupervisor {
             _ => Ok(Self::Other),
         }
     }
+}
+
+fn check_bits(bits: u32) -> Result<(), String> {
+    if bits <= MAX_BITS { Ok(()) } else { Err(format!("buckets of {bits} bits")) }
 }
 
 /// Why the supervisor closed a socket.
@@ -171,6 +363,11 @@ pub(super) enum Closing {
 }
 
 impl Closing {
+    /// Whether the edge is not to come back: another connection took over, or its key is void.
+    pub(super) fn is_for_good(&self) -> bool {
+        matches!(self, Self::Refused { code: 1008, reason } if matches!(reason.as_str(), "superseded" | "key_revoked"))
+    }
+
     pub(super) fn read(code: u16, reason: &str) -> Self {
         #[derive(Deserialize)]
         struct Reason {
@@ -205,7 +402,7 @@ mod tests {
         let place = LatLng::new(-17.0, 180.0).expect("on Earth");
         let agent = concat!("ar-supervisor-simulate/", env!("CARGO_PKG_VERSION"));
         assert_eq!(
-            written(&ToSupervisor::hello()),
+            written(&ToSupervisor::hello((None, Held { count: 0, digest: "0000000000000000".to_owned() }))),
             json!({"type": "hello", "data": {"protocol": 1, "agent": agent, "epoch": null, "held": {"count": 0, "digest": "0000000000000000"}}})
         );
         assert_eq!(
@@ -236,11 +433,15 @@ mod tests {
 
     #[rstest]
     #[case(json!({"type": "welcome", "data": {"session_id": "s", "epoch": "e", "server_time": "2026-01-01T00:00:00Z", "heartbeat_seconds": 30, "mode": "snapshot"}}),
-        FromSupervisor::Welcome { heartbeat_s: 30.0 })]
+        FromSupervisor::Welcome { heartbeat_s: 30.0, epoch: "e".to_owned(), mode: Mode::Snapshot })]
     #[case(json!({"type": "device_assigned", "data": {"device_id": "a \"b\""}}), FromSupervisor::DeviceAssigned("a \"b\"".to_owned()))]
     #[case(json!({"type": "device_released", "data": {"device_id": "a"}}), FromSupervisor::DeviceReleased("a".to_owned()))]
     #[case(json!({"type": "drain", "data": {"deadline": null}}), FromSupervisor::Drain { deadline: None })]
-    #[case(json!({"type": "sync_decorations", "data": {"batch_id": 1}}), FromSupervisor::Other)]
+    #[case(json!({"type": "checkpoint", "data": {"version": 3, "count": 1, "digest": "00000000000000ff"}}),
+        FromSupervisor::Checkpoint(Checkpoint { version: 3, held: Held { count: 1, digest: "00000000000000ff".to_owned() } }))]
+    #[case(json!({"type": "digest_request", "data": {"bits": 16}}), FromSupervisor::DigestRequest { bits: 16 })]
+    #[case(json!({"type": "inventory_request", "data": {"bits": 3, "prefixes": [0, 7]}}),
+        FromSupervisor::InventoryRequest { bits: 3, prefixes: vec![0, 7] })]
     #[case(json!({"type": "something new"}), FromSupervisor::Other)]
     fn messages_are_read(#[case] message: Value, #[case] meaning: FromSupervisor) {
         assert_eq!(FromSupervisor::read(&message.to_string()), Ok(meaning));
@@ -251,6 +452,11 @@ mod tests {
     #[case("[]")]
     #[case(r#"{"type": "welcome", "data": {"session_id": 1, "server_time": "2026-01-01T00:00:00Z"}}"#)]
     #[case(r#"{"type": "welcome", "data": {"session_id": 1, "server_time": "2026-01-01T00:00:00Z", "heartbeat_seconds": 0}}"#)]
+    #[case(r#"{"type": "welcome", "data": {"session_id": 1, "server_time": "2026-01-01T00:00:00Z", "heartbeat_seconds": 1, "epoch": "e", "mode": "all"}}"#)]
+    #[case(r#"{"type": "sync_decorations", "data": {"batch_id": 1}}"#)]
+    #[case(r#"{"type": "sync_decorations", "data": {"batch_id": 1, "version": 1, "decorations": [{"id": "x", "sync_version": 1}], "removed": [], "snapshot": null}}"#)]
+    #[case(r#"{"type": "sync_decorations", "data": {"batch_id": 1, "version": 1, "decorations": [], "removed": [{"id": "00000000-0000-0000-0000-000000000001", "sync_version": 2}], "snapshot": null}}"#)]
+    #[case(r#"{"type": "digest_request", "data": {"bits": 17}}"#)]
     #[case(r#"{"type": "device_assigned"}"#)]
     #[case(r#"{"type": "drain", "data": {"deadline": "soon"}}"#)]
     fn what_breaks_the_protocol_is_told(#[case] text: &str) {

@@ -51,12 +51,13 @@ impl Reporter for Silent {
 pub struct Summary {
     cast: Cast,
     snapshot: Snapshot,
+    differences: Vec<String>,
     leftovers: Vec<String>,
 }
 
 impl Summary {
-    pub(super) fn new(cast: Cast, snapshot: Snapshot, leftovers: Vec<String>) -> Self {
-        Self { cast, snapshot, leftovers }
+    pub(super) fn new(cast: Cast, snapshot: Snapshot, differences: Vec<String>, leftovers: Vec<String>) -> Self {
+        Self { cast, snapshot, differences, leftovers }
     }
 
     /// Who took part.
@@ -71,6 +72,12 @@ impl Summary {
         &self.snapshot
     }
 
+    /// Where edges held at the end what they should not, or did not hold what they should, in words.
+    #[must_use]
+    pub fn differences(&self) -> &[String] {
+        &self.differences
+    }
+
     /// What was made and could not be taken away, in words.
     #[must_use]
     pub fn leftovers(&self) -> &[String] {
@@ -80,14 +87,17 @@ impl Summary {
     /// Whether nothing happened that should not have.
     #[must_use]
     pub fn is_good(&self) -> bool {
-        self.snapshot.unexpected().is_empty() && self.leftovers.is_empty()
+        self.snapshot.unexpected().is_empty() && self.differences.is_empty() && self.leftovers.is_empty()
     }
 }
 
 impl std::fmt::Display for Summary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { cast, snapshot, leftovers } = self;
+        let Self { cast, snapshot, differences, leftovers } = self;
         writeln!(f, "{}", table(cast, snapshot, None))?;
+        for difference in differences {
+            writeln!(f, "content: {difference}")?;
+        }
         for leftover in leftovers {
             writeln!(f, "not taken away: {leftover}")?;
         }
@@ -135,7 +145,7 @@ fn clock(cast: &Cast, snapshot: &Snapshot) -> String {
     }
 }
 
-fn facts(cast: &Cast, snapshot: &Snapshot) -> [(&'static str, String); 6] {
+fn facts(cast: &Cast, snapshot: &Snapshot) -> [(&'static str, String); 7] {
     let n = |count| snapshot.count(count);
     [
         (
@@ -147,6 +157,22 @@ fn facts(cast: &Cast, snapshot: &Snapshot) -> [(&'static str, String); 6] {
                 n(Count::Beats),
                 n(Count::Reported),
                 n(Count::OtherMessages)
+            ),
+        ),
+        (
+            "content",
+            format!(
+                "{} decorations put, {} removed, {} refused in {} batches; {} snapshots; {} checkpoints agreed, {} did not; {} comparisons; \
+                 {} MB heard",
+                n(Count::Puts),
+                n(Count::Removals),
+                n(Count::Refusals),
+                n(Count::Batches),
+                n(Count::Snapshots),
+                n(Count::Checkpoints),
+                n(Count::SyncRequests),
+                n(Count::Comparisons),
+                n(Count::BytesHeard).div_ceil(1_000_000)
             ),
         ),
         ("phones", format!("{} of {} assigned{}", snapshot.assigned(), cast.devices, in_brackets(snapshot.unassigned()))),
@@ -163,10 +189,14 @@ fn facts(cast: &Cast, snapshot: &Snapshot) -> [(&'static str, String); 6] {
         (
             "troubles",
             format!(
-                "{} edges restarted, {} fell silent, {} read slowly, {} were drained; {} phones left, {} came; {} old fixes kept out",
+                "{} edges restarted ({} had lost their content, {} had an old one), {} fell silent, {} read slowly, {} had a full disk, \
+                 {} were drained; {} phones left, {} came; {} old fixes kept out",
                 n(Count::Reconnects),
+                n(Count::Forgettings),
+                n(Count::Restorings),
                 n(Count::SilentDeaths),
                 n(Count::SlowReads),
+                n(Count::FullDisks),
                 n(Count::Drained),
                 n(Count::PhonesLeft),
                 n(Count::PhonesCame),
@@ -199,7 +229,7 @@ pub(in crate::commands) fn line(cast: &Cast, snapshot: &Snapshot, earlier: Optio
     };
     let unexpected: u64 = snapshot.unexpected().values().map(|kind| kind.count).sum();
     format!(
-        "{} s: {}, {}, {} of {} edges connected, {} of {} phones assigned{}, {} handovers, {} refused, {unexpected} unexpected{}",
+        "{} s: {}, {}, {} of {} edges connected, {} of {} phones assigned{}, {} handovers, {} decorations put, {} refused, {unexpected} unexpected{}",
         snapshot.elapsed().as_secs(),
         traffic("locations", flow.location),
         traffic("nearby", flow.nearby),
@@ -209,6 +239,7 @@ pub(in crate::commands) fn line(cast: &Cast, snapshot: &Snapshot, earlier: Optio
         cast.devices,
         in_brackets(snapshot.unassigned()),
         snapshot.count(Count::Handovers),
+        snapshot.count(Count::Puts),
         snapshot.count(Count::Limited) + snapshot.count(Count::Unavailable),
         snapshot.unexpected().iter().next().map(|(kind, found)| format!(" ({kind}: {})", found.example)).unwrap_or_default()
     )
@@ -228,13 +259,15 @@ mod tests {
         let tally = Tally::new();
         tally.add(Count::Limited, 5);
         tally.add(Count::SocketsLost, 2);
-        let good = Summary::new(cast(), tally.snapshot(), Vec::new());
+        let good = Summary::new(cast(), tally.snapshot(), Vec::new(), Vec::new());
         assert!(good.is_good() && good.to_string().contains("--seed 7"), "{good}");
-        let leftover = Summary::new(cast(), tally.snapshot(), vec!["2 devices are still there: because".to_owned()]);
+        let leftover = Summary::new(cast(), tally.snapshot(), Vec::new(), vec!["2 devices are still there: because".to_owned()]);
         assert!(!leftover.is_good() && leftover.to_string().contains("2 devices"), "{leftover}");
+        let different = Summary::new(cast(), tally.snapshot(), vec!["sim-7-1 holds 3 decorations".to_owned()], Vec::new());
+        assert!(!different.is_good() && different.to_string().contains("sim-7-1 holds 3"), "{different}");
         tally.unexpected("location: 500 internal".to_owned(), "the first one");
         tally.unexpected("location: 500 internal".to_owned(), "the second one");
-        let bad = Summary::new(cast(), tally.snapshot(), Vec::new());
+        let bad = Summary::new(cast(), tally.snapshot(), Vec::new(), Vec::new());
         assert!(!bad.is_good());
         assert!(bad.to_string().contains("location: 500 internal: 2 ×, such as the first one"), "{bad}");
     }

@@ -49,9 +49,9 @@ struct Device {
 impl Edge {
     /// Speaks over a socket until it ends.
     pub(super) async fn session(&mut self, socket: &mut Socket) -> End {
-        let ending = self.world.ending.clone();
+        let leaving = self.world.leaving.clone();
         let ended = tokio::select! {
-            () = ending.cancelled() => End::Over,
+            () = leaving.cancelled() => End::Over,
             Err(end) = self.converse(socket) => end,
         };
         if let Some(code) = match &ended {
@@ -67,7 +67,8 @@ impl Edge {
 
     /// Never returns but with how it ended.
     async fn converse(&mut self, socket: &mut Socket) -> Result<std::convert::Infallible, End> {
-        say(socket, &ToSupervisor::hello()).await?;
+        let hello = ToSupervisor::hello(self.content().hello());
+        say(socket, &hello).await?;
         let heartbeat = match tokio::time::timeout(WELCOME_TIMEOUT, self.welcome(socket)).await {
             Ok(welcome) => welcome?,
             Err(_) => return Err(End::Faulty(format!("no welcome in {} s", WELCOME_TIMEOUT.as_secs()))),
@@ -81,6 +82,7 @@ impl Edge {
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut heard, mut next_read) = (Instant::now(), Instant::now());
+        let mut calm = false;
         let mut drained_at = None;
         let mut next_trouble = self.random.time_until(world.settings.churn_pct_per_minute).map(|time| Instant::now() + time);
         loop {
@@ -91,6 +93,7 @@ impl Edge {
                     if self.slow_until.is_some_and(|until| until > heard) {
                         next_read = heard + SLOW_READ;
                     }
+                    world.tally.add(Count::BytesHeard, frame.as_ref().map_or(0, |frame| frame.len() as u64));
                     if let Some(message) = read(frame)? {
                         self.heed(socket, message, &mut drained_at).await?;
                     }
@@ -104,20 +107,28 @@ impl Edge {
                 _ = reports.tick() => self.report(socket).await?,
                 () = until(next_trouble) => {
                     next_trouble = self.random.time_until(world.settings.churn_pct_per_minute).map(|time| Instant::now() + time);
-                    self.trouble(heartbeat)?;
+                    self.trouble(heartbeat).await?;
                 }
                 () = until(drained_at) => return Err(End::Drained),
+                // Until all is as it should be it stays, and nothing more happens to it.
+                () = world.ending.cancelled(), if !calm => {
+                    calm = true;
+                    (self.slow_until, next_read, next_trouble, drained_at) = (None, Instant::now(), None, None);
+                }
             }
         }
     }
 
     /// Waits for the answer to the greeting.
-    async fn welcome(&self, socket: &mut Socket) -> Result<Duration, End> {
+    async fn welcome(&mut self, socket: &mut Socket) -> Result<Duration, End> {
         loop {
             let Some(frame) = socket.next().await else { return Err(End::Lost("ended before the welcome".to_owned())) };
             match read(frame)? {
                 None => {}
-                Some(FromSupervisor::Welcome { heartbeat_s }) => return Ok(Duration::from_secs_f64(heartbeat_s)),
+                Some(FromSupervisor::Welcome { heartbeat_s, epoch, mode }) => {
+                    self.begin_content(&epoch, mode).await;
+                    return Ok(Duration::from_secs_f64(heartbeat_s));
+                }
                 Some(other) => return Err(End::Faulty(format!("{other:?} before the welcome"))),
             }
         }
@@ -158,14 +169,20 @@ impl Edge {
             FromSupervisor::DeviceReleased(device_id) => {
                 tally.add(Count::Released, 1);
                 self.devices.remove(&device_id);
-                if drained_at.is_some() && self.devices.is_empty() {
+                if drained_at.is_some() && self.devices.is_empty() && !self.world.ending.is_cancelled() {
                     return Err(End::Drained);
                 }
             }
             FromSupervisor::Drain { deadline } => {
                 let left = deadline.and_then(|deadline| (deadline - wall_clock()).to_std().ok()).unwrap_or_default();
-                *drained_at = Some(Instant::now() + left.min(LONGEST_DRAIN));
+                if !self.world.ending.is_cancelled() {
+                    *drained_at = Some(Instant::now() + left.min(LONGEST_DRAIN));
+                }
             }
+            FromSupervisor::SyncDecorations(batch) => self.apply(socket, &batch).await?,
+            FromSupervisor::Checkpoint(checkpoint) => self.compare(socket, &checkpoint).await?,
+            FromSupervisor::DigestRequest { bits } => self.tell_digests(socket, bits).await?,
+            FromSupervisor::InventoryRequest { bits, prefixes } => self.tell_inventory(socket, bits, prefixes).await?,
             FromSupervisor::Error { code, message } => {
                 tally.unexpected(format!("socket of an edge: error {code}"), format_args!("{}: {message}", self.name));
             }
@@ -212,18 +229,30 @@ impl Edge {
         say(socket, &ToSupervisor::DeviceLocations { locations }).await
     }
 
-    /// Half of the troubles are restarts, a quarter silent deaths, a quarter slow reading.
-    fn trouble(&mut self, heartbeat: Duration) -> Result<(), End> {
+    /// Four of ten troubles are restarts, one of them with nothing left and one with an old disk; two are silent
+    /// deaths, two slow reading and two full disks.
+    async fn trouble(&mut self, heartbeat: Duration) -> Result<(), End> {
         match self.random.unit() {
-            part if part < 0.5 => Err(End::Restart),
-            part if part < 0.75 => {
+            part if part < 0.4 => {
+                match part {
+                    part if part < 0.1 => self.forget_content().await,
+                    part if part < 0.2 => self.restore_content().await,
+                    _ => {}
+                }
+                Err(End::Restart)
+            }
+            part if part < 0.6 => {
                 let beats = self.random.between(MISSED_BEATS.0, MISSED_BEATS.1);
                 Err(End::Silence(heartbeat.mul_f64(beats)))
             }
-            _ => {
+            part if part < 0.8 => {
                 self.world.tally.add(Count::SlowReads, 1);
                 self.slow_until = Some(Instant::now() + SLOWNESS.mul_f64(self.random.between(0.5, 1.5)));
                 self.was_slow = true;
+                Ok(())
+            }
+            _ => {
+                self.fill_disk();
                 Ok(())
             }
         }
@@ -241,7 +270,7 @@ fn read(frame: Result<Message, tokio_tungstenite::tungstenite::Error>) -> Result
     }
 }
 
-async fn say(socket: &mut Socket, message: &ToSupervisor<'_>) -> Result<(), End> {
+pub(super) async fn say(socket: &mut Socket, message: &ToSupervisor<'_>) -> Result<(), End> {
     match tokio::time::timeout(WRITE_TIMEOUT, socket.send(Message::text(message.to_text()))).await {
         Ok(sent) => sent.map_err(|error| End::Lost(error.to_string())),
         Err(_) => Err(End::Lost(format!("nothing could be written for {} s", WRITE_TIMEOUT.as_secs()))),

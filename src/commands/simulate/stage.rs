@@ -14,8 +14,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::account::{self, Account};
 use super::api::{Api, Failure};
-use super::edge::Edge;
+use super::content_file::ContentFile;
+use super::edge::{Edge, Kept};
 use super::fleet::{EdgeServer, Fleet};
+use super::inspection::{Inspected, Inspection, PATIENCE};
 use super::phone::Phone;
 use super::places;
 use super::random::Random;
@@ -37,6 +39,7 @@ const GOODBYE: Duration = Duration::from_secs(20);
 const PLACES_SEQUENCE: u64 = 0;
 const EDGES_SEQUENCE: u64 = 1 << 32;
 const PHONES_SEQUENCE: u64 = 2 << 32;
+const INSPECTION_SEQUENCE: u64 = 3 << 32;
 
 /// What a simulation has made so far, and must take away.
 #[derive(Default)]
@@ -44,6 +47,8 @@ pub(super) struct Company {
     pub(super) edges: Vec<EdgeServer>,
     pub(super) owners: Vec<Arc<Account>>,
     pub(super) devices: Vec<(Arc<Account>, String)>,
+    /// What edges hold and should not, or should hold and do not, in words.
+    pub(super) differences: Vec<String>,
     /// How it stood before everybody left.
     pub(super) at_the_end: Option<Snapshot>,
 }
@@ -94,6 +99,7 @@ impl Stage {
             api: Arc::clone(&self.api),
             tally: Arc::clone(&self.tally),
             ending: self.ending.clone(),
+            leaving: CancellationToken::new(),
             prefix,
             sites,
             board: DashMap::new(),
@@ -101,8 +107,11 @@ impl Stage {
             devices: Mutex::new(Vec::new()),
         });
         let mut actors = JoinSet::new();
+        let mut inspected = Vec::with_capacity(company.edges());
         for (n, server) in (EDGES_SEQUENCE..).zip(&company.edges) {
-            actors.spawn(Edge::new(Arc::clone(&world), server, Random::new(settings.seed, n)).live());
+            let kept = self.kept(server).await?;
+            inspected.push(Inspected { id: server.id, name: server.name.clone(), content: Arc::clone(&kept.content) });
+            actors.spawn(Edge::new(Arc::clone(&world), server, Random::new(settings.seed, n), kept).live());
         }
         actors.spawn(sign_up_others(Arc::clone(&world), owners));
         self.wait_for_edges(company.edges()).await;
@@ -122,10 +131,21 @@ impl Stage {
         }
         company.at_the_end = Some(self.tally.snapshot());
         self.ending.cancel();
+        let inspection = Inspection { api: &self.api, admin: &self.admin, patience: PATIENCE };
+        company.differences = inspection.differences(inspected, &mut Random::new(settings.seed, INSPECTION_SEQUENCE)).await;
+        world.leaving.cancel();
         self.see_off(actors).await;
         company.owners.clone_from(&signed_in.borrow());
         company.devices = std::mem::take(&mut *world.devices.lock().unwrap_or_else(PoisonError::into_inner));
         Ok(())
+    }
+
+    /// What an edge kept of its content.
+    async fn kept(&self, server: &EdgeServer) -> Result<Kept, SimulateError> {
+        let Some(folder) = &self.settings.content_dir else { return Ok(Kept::default()) };
+        let failed = |error| SimulateError::Settings(format!("--content-dir {}: {error}, at the file of {}", folder.display(), server.id));
+        let (content, file) = ContentFile::open(folder, server.id).await.map_err(failed)?;
+        Ok(Kept { content: Arc::new(Mutex::new(content)), file: Some(file) })
     }
 
     /// Registers the first account, which also settles what everything is named: the seed, and something more

@@ -59,9 +59,33 @@ pub enum Count {
     SentAway,
     /// Sockets that ended otherwise from the other side.
     SocketsLost,
+    /// Bytes that edges were sent over their sockets.
+    BytesHeard,
+    /// `sync_decorations` messages.
+    Batches,
+    /// Decorations in them that were new, or newer.
+    Puts,
+    /// Decorations that edges held and do not any more.
+    Removals,
+    /// Decorations that edges refused.
+    Refusals,
+    /// Snapshots that were completed.
+    Snapshots,
+    /// Checkpoints that agreed with what the edge holds.
+    Checkpoints,
+    /// Checkpoints that did not, so that the edge asked for more.
+    SyncRequests,
+    /// `digest_request` messages: what is held was compared.
+    Comparisons,
+    /// Edges that lost what they held.
+    Forgettings,
+    /// Edges that went back to what they held before.
+    Restorings,
+    /// Edges that had no room for content for a while.
+    FullDisks,
 }
 
-const COUNTS: usize = Count::SocketsLost as usize + 1;
+const COUNTS: usize = Count::FullDisks as usize + 1;
 
 /// Where a phone stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]

@@ -25,7 +25,10 @@ pub(super) struct World {
     pub(super) settings: Arc<Settings>,
     pub(super) api: Arc<Api>,
     pub(super) tally: Arc<Tally>,
+    /// Phones go, and edges come to rest.
     pub(super) ending: CancellationToken,
+    /// Edges go too.
+    pub(super) leaving: CancellationToken,
     /// What the names of all devices and edges begin with.
     pub(super) prefix: String,
     /// Surroundings of the edges, never empty.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::content::content;
 use crate::hub::admin_socket::{self, SUBPROTOCOL, TICKET};
 use crate::hub::edge_socket::{HELLO_TIMEOUT, MAX_BAD_MESSAGES};
 use crate::hub::outbox::{MAX_BYTES, MAX_MESSAGES};
@@ -73,9 +74,10 @@ What is wrong with a request for a socket is answered in its place, as `applicat
 ## Limits
 | What | Limit |
 | --- | --- |
-| a message to the supervisor | {in_kib} KiB |
+| a message to the supervisor, and one from it | {in_kib} KiB, and 256 KiB |
 | time for an edge server's first message, `hello` | {hello_s} s |
 | positions in one `device_locations` | {MAX_LOCATIONS} |
+| entries of one `sync_decorations`, and batches that are not acknowledged | 200, and 4 |
 | bad messages of an edge server | {MAX_BAD_MESSAGES}: the last of them closes |
 | pings from the supervisor | every {ping_s} s; answering them (as libraries do by themselves) is a sign of life, and so is any message |
 | silence | {silence_s} s, then the socket is dropped |
@@ -106,21 +108,24 @@ pub(super) fn edge() -> String {
         "An edge server holds one of these, and opens it again whenever it is lost.
 
 1. It connects to `/ws/edge/<its own id>` with `Authorization: Bearer <edge_key>`.
-2. Within {hello_s} s it sends `hello`, with `protocol` {PROTOCOL}. One that holds no decorations says `epoch: null` and `held` with count 0 and sixteen zeros.
+2. Within {hello_s} s it sends `hello`, with `protocol` {PROTOCOL} and what it holds of the decorations. One that holds none says `epoch: null` and `held` with count 0 and sixteen zeros.
 3. The supervisor answers `welcome`. Another connection of the same edge server is closed with 1008 `superseded`: the newest stays. If the edge server is being drained, `drain` follows.
 4. It asks `GET /api/v1/devices/edge/<its own id>`, with the same key, for the devices that are assigned to it. What changes after `welcome` comes as `device_assigned` and `device_released`; a device may be named in both, so these are set and unset, not counted.
 5. At once, and then every `heartbeat_seconds`, it sends `health_update`. When none came for 1.5 times as long it counts as degraded, for 3.5 times as long as offline, and its devices are moved to others. At 90 % of CPU or memory it is degraded too. It rises again with the second good beat.
-6. It tells of its devices: `device_connected` and `device_disconnected` as they come and go, and where they are in `device_locations`, best gathered for a second into one message. Devices that the supervisor does not know are left out; a position that is older than the known one changes nothing.
-7. After `drain` it gets no new devices; those it has are handed over until `deadline`, and then it may stop.
-8. When the socket is lost, or the edge server closes it, the edge server is degraded at once and keeps its devices until it counts as offline.
+6. Whatever it is to hold of the decorations, and what not any more, comes in `sync_decorations`, from `welcome` on and as it changes; it acknowledges every batch. [Content](/docs/sockets#content) tells all about that.
+7. It tells of its devices: `device_connected` and `device_disconnected` as they come and go, and where they are in `device_locations`, best gathered for a second into one message. Devices that the supervisor does not know are left out; a position that is older than the known one changes nothing.
+8. After `drain` it gets no new devices; those it has are handed over until `deadline`, and then it may stop.
+9. When the socket is lost, or the edge server closes it, the edge server is degraded at once and keeps its devices until it counts as offline.
 
 A message that is not as it should be is left out and answered with `error`; the socket stays open until there were {MAX_BAD_MESSAGES} of them.
 
 | `code` of `error` | Meaning |
 | --- | --- |
-{errors}",
+{errors}
+{content}",
         hello_s = HELLO_TIMEOUT.as_secs(),
         errors = rows(ERRORS.iter().map(|(code, meaning)| format!("`{code}` | {meaning}"))),
+        content = content(),
     )
 }
 

@@ -1,5 +1,5 @@
-//! As much of Markdown as the document's descriptions use: headings, paragraphs, numbered lists, tables, code and
-//! links within the site. Everything else is text, and all text is escaped.
+//! As much of Markdown as the document's descriptions use: headings, paragraphs, numbered lists, tables, code in
+//! lines and in blocks, and links within the site. Everything else is text, and all text is escaped.
 
 use std::fmt::Write;
 
@@ -28,6 +28,9 @@ pub(super) fn html(text: &str) -> String {
         if let Some(heading) = line.strip_prefix("## ") {
             let id = heading.to_lowercase().replace(' ', "-");
             write!(html, "<h2 id=\"{}\">{}</h2>", escaped(&id), inline(heading)).expect(TAKES_ALL);
+        } else if is_fence(line) {
+            let code = lines.by_ref().take_while(|line| !is_fence(line)).collect::<Vec<_>>().join("\n");
+            write!(html, "<pre>{}</pre>", escaped(&code)).expect(TAKES_ALL);
         } else if is_row(line) {
             table(&mut html, line, &rest(is_row));
         } else if is_item(line) {
@@ -35,8 +38,8 @@ pub(super) fn html(text: &str) -> String {
             let items = items.map(|(_, item)| format!("<li>{}</li>", inline(item))).collect::<Vec<_>>().concat();
             write!(html, "<ol>{items}</ol>").expect(TAKES_ALL);
         } else {
-            let lines =
-                std::iter::once(line).chain(rest(|line| !line.is_empty() && !is_row(line) && !is_item(line) && !line.starts_with("## ")));
+            let goes_on = |line: &str| !(line.is_empty() || is_row(line) || is_item(line) || is_fence(line) || line.starts_with("## "));
+            let lines = std::iter::once(line).chain(rest(goes_on));
             write!(html, "<p>{}</p>", inline(&lines.collect::<Vec<_>>().join("\n"))).expect(TAKES_ALL);
         }
     }
@@ -44,6 +47,10 @@ pub(super) fn html(text: &str) -> String {
 }
 
 const TAKES_ALL: &str = "a text takes all";
+
+fn is_fence(line: &str) -> bool {
+    line == "```"
+}
 
 fn is_row(line: &str) -> bool {
     line.starts_with("| ")
@@ -99,6 +106,7 @@ mod tests {
         "| a | b |\n| --- | --- |\n| 1 | `x` |",
         "<table><thead><tr><th>a</th><th>b</th></tr></thead><tbody><tr><td>1</td><td><code>x</code></td></tr></tbody></table>"
     )]
+    #[case("so:\n```\nif a < 1. b:\n\n  | c |\n```\nthen", "<p>so:</p><pre>if a &lt; 1. b:\n\n  | c |</pre><p>then</p>")]
     #[case("see [it](/docs/) and [that](/x).", "<p>see <a href=\"/docs/\">it</a> and <a href=\"/x\">that</a>.</p>")]
     #[case("[no](https://elsewhere.example) [1]", "<p>[no](https://elsewhere.example) [1]</p>")]
     #[case("<script>\"'&</script>", "<p>&lt;script&gt;&quot;&#39;&amp;&lt;/script&gt;</p>")]

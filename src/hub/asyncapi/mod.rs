@@ -1,9 +1,10 @@
 //! The sockets described: AsyncAPI 3.0, made from the types of `protocol` and `feed` and from the limits that are in
 //! force, so that what is published is what is spoken; and a page to read it.
 //!
-//! Here the document is put together; its words are in `guide`, its examples in `examples`. The page is made of it in
+//! Here the document is put together; its words are in `guide` and `content`, its examples in `examples`. The page is made of it in
 //! `page`, whose parts are `fields` and `markdown`.
 
+mod content;
 mod examples;
 mod fields;
 mod guide;

@@ -101,6 +101,10 @@ fn rows() -> BTreeMap<(&'static str, &'static str), Row> {
         (("GET", "/api/v1/regions/{code}"), Anyone),
         (("PUT", "/api/v1/regions/{code}"), Admins),
         (("DELETE", "/api/v1/regions/{code}"), Admins),
+        (("POST", "/api/v1/sync/decorations/all"), Admins),
+        (("POST", "/api/v1/sync/decorations/edge/{edge_id}"), Admins),
+        (("POST", "/api/v1/sync/trigger/{edge_server_id}"), Admins),
+        (("GET", "/api/v1/sync/status/{edge_server_id}"), Admins),
         (("GET", "/api/v1/metrics/edge/{edge_id}"), Admins),
         (("GET", "/api/v1/metrics/system"), Admins),
         (("GET", "/api/v1/metrics/devices/active"), Admins),
@@ -198,8 +202,8 @@ async fn every_route_lets_in_whom_it_should_and_nobody_else() {
             let actors = ACTORS.into_iter().filter(|actor| *actor != Owner).chain([Owner]);
             for actor in actors {
                 let id = if path.contains("/sessions/") { &cast.owners_session } else { EDGE };
-                let path =
-                    path.replace("{id}", id).replace("{code}", "nowhere").replace("{device_id}", "owners").replace("{edge_id}", EDGE);
+                let path = path.replace("{id}", id).replace("{edge_id}", EDGE).replace("{edge_server_id}", EDGE);
+                let path = path.replace("{code}", "nowhere").replace("{device_id}", "owners");
                 // Nothing that would change who they are: signing out is tried with a query that is refused.
                 let ends_an_actor =
                     path.ends_with("/logout") || (method == Method::DELETE && path.ends_with(EDGE) && path.contains("/edge-servers/"));

@@ -15,7 +15,7 @@ fn content(name: &str) -> Value {
 }
 
 /// The same with some members set.
-fn content_with(name: &str, members: Value) -> Value {
+pub(crate) fn content_with(name: &str, members: Value) -> Value {
     let mut content = content(name);
     for (member, value) in members.as_object().expect("an object") {
         content[member] = value.clone();
@@ -23,6 +23,6 @@ fn content_with(name: &str, members: Value) -> Value {
     content
 }
 
-fn path_of(decoration: &Value) -> String {
+pub(crate) fn path_of(decoration: &Value) -> String {
     format!("/api/v1/decorations/{}", decoration["id"].as_str().expect("an id"))
 }

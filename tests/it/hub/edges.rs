@@ -43,11 +43,15 @@ async fn only_the_edge_itself_opens_its_socket() {
 async fn a_session_begins_with_hello_and_welcome() {
     let t = TestServer::start().await;
     let edge = one_edge(&t).await;
-    let (_socket, welcome) = edge.connect(&t).await;
+    let (mut socket, welcome) = edge.connect(&t).await;
     let epoch: String = sqlx::query_scalar("SELECT value FROM ar.meta WHERE key = 'epoch'").fetch_one(&t.sql).await.expect("reads");
     assert_eq!((&welcome["epoch"], &welcome["heartbeat_seconds"], &welcome["mode"]), (&json!(epoch), &json!(30), &json!("snapshot")));
     let session: Uuid = sqlx::query_scalar("SELECT session_id FROM ar.edge_sessions").fetch_one(&t.sql).await.expect("reads");
     assert_eq!(welcome["session_id"], json!(session));
+    let all = socket.data("sync_decorations").await;
+    assert_eq!(all, json!({"batch_id": 1, "version": 0, "decorations": [], "removed": [], "snapshot": {"first": true, "last": true}}));
+    socket.send("sync_ack", json!({"batch_id": 1, "results": []})).await;
+    assert_eq!(socket.data("checkpoint").await, json!({"version": 0, "count": 0, "digest": "0000000000000000"}));
     let mut again = edge.open(&t).await;
     let mut known = hello();
     known["epoch"] = json!(epoch);

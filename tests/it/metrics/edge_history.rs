@@ -99,9 +99,9 @@ async fn every_type_has_its_series_also_an_empty_one() {
     let answer = asked.between(0.0, 60.0, "").await.ok().json();
     let series = answer["series"].as_array().expect("series");
     let types: Vec<&str> = series.iter().map(|series| series["metric_type"].as_str().expect("a type")).collect();
-    assert_eq!(types, ["cpu", "memory", "connections", "bandwidth", "clock_skew"]);
+    assert_eq!(types, ["cpu", "memory", "connections", "bandwidth", "clock_skew", "sync_due", "sync_lag"]);
     let counts: Vec<usize> = series.iter().map(|series| points(series).len()).collect();
-    assert_eq!(counts, [0, 0, 0, 0, 1]);
+    assert_eq!(counts, [0, 0, 0, 0, 1, 0, 0]);
 }
 
 #[tokio::test]
@@ -141,7 +141,10 @@ async fn a_time_that_ends_before_it_begins_is_refused() {
     }
     // It ends now.
     assert_eq!(asked.get("from=9999-01-01T00:00:00Z").await.faulty_fields(422), ["from"]);
-    assert_eq!(asked.between(5.0, 4.0, "&bucket=x&metric_type=sync_due").await.faulty_fields(400), ["bucket", "from", "metric_type"]);
+    assert_eq!(
+        asked.between(5.0, 4.0, "&bucket=x&metric_type=devices_connected").await.faulty_fields(400),
+        ["bucket", "from", "metric_type"]
+    );
 }
 
 #[tokio::test]

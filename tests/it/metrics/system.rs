@@ -78,6 +78,61 @@ async fn every_figure_is_what_the_tables_hold() {
 }
 
 #[tokio::test]
+async fn what_waits_is_sampled_for_each_edge_that_is_connected() {
+    let t = TestServer::start_with(crate::support::Config { started: false, ..Default::default() }).await;
+    let [waiting, idle, away] = [t.edge("eu").insert().await, t.edge("eu").insert().await, t.edge("eu").insert().await];
+    for _ in 0..3 {
+        t.decoration("here").insert().await;
+    }
+    for edge in [waiting, idle, away] {
+        run(
+            &t.sql,
+            &format!(
+                "INSERT INTO ar.decoration_sync (edge_server_id, decoration_id, sync_status, wanted_at)
+                 SELECT '{edge}', id, CASE WHEN '{edge}' = '{idle}' THEN 'synced' ELSE 'pending' END, now() - interval '90 s' FROM ar.decorations"
+            ),
+        )
+        .await;
+    }
+    // The newest is younger, and what failed is set aside.
+    run(
+        &t.sql,
+        "UPDATE ar.decoration_sync s SET sync_status = 'failed', wanted_at = now() - interval '1 hour'
+         WHERE (edge_server_id, sync_version) IN (SELECT edge_server_id, min(sync_version) FROM ar.decoration_sync WHERE sync_status = 'pending' GROUP BY 1);
+         UPDATE ar.decoration_sync s SET sync_version = nextval('ar.sync_version_seq'), sync_status = 'outdated', wanted_at = now()
+         WHERE (edge_server_id, sync_version) IN (SELECT edge_server_id, max(sync_version) FROM ar.decoration_sync GROUP BY 1) AND sync_status = 'pending'",
+    )
+    .await;
+    for edge in [waiting, idle] {
+        run(
+            &t.sql,
+            &format!(
+                "WITH k AS (INSERT INTO ar.edge_keys (edge_server_id, key_hash) VALUES ('{edge}', sha256('{edge}')) RETURNING id)
+                 INSERT INTO ar.edge_sessions (edge_server_id, session_id, instance_id, generation, lease_until, key_id)
+                 SELECT '{edge}', gen_random_uuid(), gen_random_uuid(), 1, now() + interval '1 min', id FROM k"
+            ),
+        )
+        .await;
+    }
+    assert!(sample_system(&t.sql).await.expect("samples"));
+    let samples: Vec<(Option<uuid::Uuid>, String, f64)> = sqlx::query_as(
+        "SELECT edge_server_id, metric_type, metric_value FROM ar.system_metrics WHERE metric_type IN ('sync_due', 'sync_lag') ORDER BY metric_type, edge_server_id",
+    )
+    .fetch_all(&t.sql)
+    .await
+    .expect("reads");
+    let of = |edge: Option<uuid::Uuid>, kind: &str| {
+        samples.iter().filter(|(id, name, _)| *id == edge && name == kind).map(|(.., value)| *value).collect::<Vec<_>>()
+    };
+    assert_eq!(of(None, "sync_due"), [4.0]);
+    assert_eq!((of(Some(waiting), "sync_due"), of(Some(idle), "sync_due"), of(Some(away), "sync_due")), (vec![2.0], vec![0.0], vec![]));
+    assert_eq!(of(Some(idle), "sync_lag"), [0.0]);
+    let lag_s = of(Some(waiting), "sync_lag")[0];
+    assert!((90.0..100.0).contains(&lag_s), "{lag_s}");
+    assert_eq!(samples.len(), 5);
+}
+
+#[tokio::test]
 async fn of_many_instances_one_samples_and_not_again_soon() {
     let (_db, sql) = database().await;
     let person = users(&sql, 1).await;

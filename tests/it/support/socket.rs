@@ -1,5 +1,7 @@
 //! A WebSocket as an edge or an admin's page holds it, and edges that are registered for it.
 
+use std::net::SocketAddr;
+
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -69,14 +71,34 @@ pub(crate) fn health_update(cpu_usage: f64) -> Value {
 impl Socket {
     /// Opens a socket, or says with which status it was refused.
     pub(crate) async fn open(server: &TestServer, path: &str, headers: &[(&'static str, &str)]) -> Result<Self, u16> {
-        let mut request = format!("ws://{}{path}", server.address).into_client_request().expect("a request");
+        Self::to(server.address, path, headers).await.map_err(|error| match error {
+            Error::Http(response) => response.status().as_u16(),
+            error => panic!("{path}: {error:?}"),
+        })
+    }
+
+    /// Opens a socket wherever somebody may listen.
+    pub(crate) async fn to(address: SocketAddr, path: &str, headers: &[(&'static str, &str)]) -> Result<Self, Error> {
+        let mut request = format!("ws://{address}{path}").into_client_request().expect("a request");
         for (name, value) in headers {
             request.headers_mut().insert(*name, HeaderValue::from_str(value).expect("a header"));
         }
-        match tokio_tungstenite::connect_async(request).await {
-            Ok((stream, _)) => Ok(Self { stream }),
-            Err(Error::Http(response)) => Err(response.status().as_u16()),
-            Err(error) => panic!("{path}: {error:?}"),
+        tokio_tungstenite::connect_async(request).await.map(|(stream, _)| Self { stream })
+    }
+
+    /// Sends a message, if the socket is open still.
+    pub(crate) async fn try_send(&mut self, message: &Value) -> bool {
+        self.stream.send(Message::text(message.to_string())).await.is_ok()
+    }
+
+    /// The next message, however long it takes; none: the socket is at its end.
+    pub(crate) async fn try_next(&mut self) -> Option<Value> {
+        loop {
+            match self.stream.next().await {
+                Some(Ok(Message::Text(text))) => return Some(serde_json::from_str(&text).expect("JSON")),
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
+                Some(Ok(_)) => {}
+            }
         }
     }
 

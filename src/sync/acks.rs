@@ -1,0 +1,94 @@
+//! Writing into the books what edges acknowledge: of all sockets together, as fast as the database takes it.
+
+use std::collections::HashSet;
+use std::sync::{Arc, PoisonError};
+
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::session::Session;
+use super::store::{self, MAX_ERROR_CHARS, Said};
+use crate::db::within_deadline;
+use crate::hub::protocol::{SyncAck, SyncResult};
+use crate::state::AppState;
+
+/// Acknowledgements that wait for the books.
+pub(super) const MAX_WAITING: usize = 256;
+/// Acknowledgements that are written together.
+const MAX_TOGETHER: usize = 64;
+
+/// What an edge said of a batch.
+pub(super) struct Acknowledged {
+    session: Arc<Session>,
+    batch_id: u64,
+    said: Vec<Said>,
+}
+
+impl Acknowledged {
+    /// What counts of an acknowledgement; none: nothing does. Of a batch that is not on its way, because it was
+    /// acknowledged or given up, only what the edge took.
+    pub(super) fn by(session: &Arc<Session>, SyncAck { batch_id, results }: SyncAck) -> Option<Self> {
+        let awaited = session.machine().acknowledged(batch_id);
+        let said = |SyncResult { id, sync_version, ok, error }: SyncResult| Said {
+            edge_id: session.edge_id,
+            session_id: session.session_id,
+            decoration_id: id,
+            number: sync_version,
+            refused: (!ok).then(|| error.map_or_else(|| "refused without a word".to_owned(), |error| shown(&error))),
+        };
+        let said: Vec<Said> = results.into_iter().filter(|result| awaited || result.ok).map(said).collect();
+        (awaited || !said.is_empty()).then(|| Self { session: Arc::clone(session), batch_id, said })
+    }
+}
+
+/// What an edge says, as it is kept: the beginning, and nothing that a terminal would take for orders.
+fn shown(error: &str) -> String {
+    error.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_ERROR_CHARS).collect()
+}
+
+pub(super) async fn write_until(state: AppState) {
+    let taken = state.sync.acks_taken.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let Some(mut waiting) = taken else { return };
+    let stopping = state.lifecycle.stopping();
+    loop {
+        let mut acks = Vec::new();
+        tokio::select! {
+            () = stopping.cancelled() => return write_rest(&state, waiting).await,
+            _ = waiting.recv_many(&mut acks, MAX_TOGETHER) => write(&state, acks).await,
+        }
+    }
+}
+
+/// What came before the stop is written: else it would be sent again.
+async fn write_rest(state: &AppState, mut waiting: mpsc::Receiver<Acknowledged>) {
+    let mut acks = Vec::new();
+    while let Ok(ack) = waiting.try_recv() {
+        acks.push(ack);
+    }
+    write(state, acks).await;
+}
+
+async fn write(state: &AppState, acks: Vec<Acknowledged>) {
+    let said: Vec<Said> = acks.iter().flat_map(|ack| ack.said.iter().cloned()).collect();
+    let max_attempts = state.supervision.sync_max_attempts;
+    let writing = within_deadline(state.db.background(), "writing acknowledgements", async |connection| {
+        store::record(connection, &said, max_attempts).await
+    });
+    let mut changes = match writing.await {
+        Ok(changes) => changes,
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "acknowledgements are lost: what they were for is sent again");
+            acks.iter().for_each(|ack| ack.session.machine().not_recorded(ack.batch_id));
+            return state.sync.wake(acks.iter().map(|ack| ack.session.edge_id));
+        }
+    };
+    let mut edge_ids: HashSet<Uuid> = HashSet::new();
+    for ack in acks {
+        let edge_id = ack.session.edge_id;
+        // All changes of an edge at once: the first of its batches takes them.
+        let changes = changes.remove(&edge_id).unwrap_or_default();
+        ack.session.machine().recorded(ack.batch_id, &changes);
+        edge_ids.insert(edge_id);
+    }
+    state.sync.wake(edge_ids);
+}

@@ -1,0 +1,456 @@
+//! The rules of the sync for one session of one edge: what to look for, what to send, what an answer means. Pure: no
+//! clock, socket or SQL. `delivery` and `repair` do what it asks for; `simulation` runs it by seeds.
+//!
+//! What is due is read from the books (`ar.decoration_sync`) again and again, row by row, until they say that nothing
+//! is: no order of commits can hide a change. At most [`MAX_FLIGHTS`] batches are on their way; what is not acknowledged
+//! in time is due again. Once nothing is due, a checkpoint lets the edge compare; when it differs, digests are compared,
+//! and only what differs is mended. A snapshot is the last resort, and the first step of an edge that knows nothing.
+
+use std::collections::{HashMap, HashSet};
+
+use uuid::Uuid;
+
+use super::comparison::{Buckets, Comparison, Difference, Step};
+use super::digest::{Sum, bits_for};
+
+/// Most batches on their way at once.
+pub(crate) const MAX_FLIGHTS: usize = 4;
+/// Most entries of a batch.
+pub(crate) const MAX_ENTRIES: usize = 200;
+/// Most bytes of a batch's entries.
+pub(crate) const MAX_BATCH_BYTES: usize = 240 * 1024;
+/// After this time a batch that was not acknowledged is due again.
+pub(super) const ACK_TIMEOUT_MS: u64 = 5_000;
+/// A checkpoint that differs so soon after digests were compared cannot be mended by comparing them again.
+const MENDED_MS: u64 = 60_000;
+/// A snapshot is cheaper than a delta that removes so many times more than stays as it is.
+const REMOVALS_PER_KEPT: u64 = 8;
+
+/// What is to be done at an edge with one decoration: put it, or, without content, remove it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Entry<C> {
+    pub(crate) id: Uuid,
+    pub(crate) number: i64,
+    pub(crate) content: Option<C>,
+}
+
+/// What has a size on the wire.
+pub(crate) trait Weight {
+    /// Most bytes that it takes.
+    fn bytes(&self) -> usize;
+}
+
+impl<C: Weight> Entry<C> {
+    fn bytes(&self) -> usize {
+        const REMOVAL_BYTES: usize = 96;
+        self.content.as_ref().map_or(REMOVAL_BYTES, Weight::bytes)
+    }
+}
+
+/// A message with content.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Batch<C> {
+    pub(crate) batch_id: u64,
+    pub(crate) entries: Vec<Entry<C>>,
+    /// Whether it is the first, and the last, of a snapshot; none: it is no part of one.
+    pub(crate) snapshot: Option<(bool, bool)>,
+}
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Act {
+    /// Look what is due: so many rows, and give what is new of them to [`Machine::found`].
+    Look { most: usize },
+    /// Send an empty batch that ends a snapshot.
+    SendLast { batch_id: u64, first: bool },
+    /// Send what the edge holds by the books, and their highest number.
+    SendCheckpoint { number: i64, held: Sum },
+    /// Ask for digests of buckets.
+    AskDigests { bits: u8 },
+    /// Ask for the items of buckets.
+    AskInventory { bits: u8, prefixes: Vec<u32> },
+    /// Take everything back in the books, with new numbers or not; then [`Machine::snapshot_begun`].
+    BeginSnapshot { renumber: bool },
+    /// Note that the snapshot is complete; then [`Machine::snapshot_ended`].
+    EndSnapshot,
+    /// Compare the edge's buckets with those of the books; then [`Machine::compared`].
+    Compare { bits: u8, theirs: HashMap<u32, Sum> },
+    /// Mend the books; then [`Machine::mended`].
+    Mend(Vec<Difference>),
+}
+
+/// What the books say when a session begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Books {
+    /// What the edge holds.
+    pub(crate) held: Sum,
+    /// Its highest number.
+    pub(crate) number: i64,
+    /// How much of it is to be removed, and how much stays as it is.
+    pub(crate) to_remove: u64,
+    pub(crate) to_keep: u64,
+    /// A snapshot was begun and is not complete.
+    pub(crate) snapshot_due: bool,
+}
+
+/// What of the books an acknowledgement changed: the number that the edge holds of a decoration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub(crate) id: Uuid,
+    pub(crate) before: Option<i64>,
+    pub(crate) after: Option<i64>,
+}
+
+#[derive(Debug)]
+struct Flight {
+    batch_id: u64,
+    items: Vec<(Uuid, i64)>,
+    bytes: usize,
+    sent_ms: u64,
+    /// It was acknowledged, and the books are not written yet.
+    acknowledged: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Snapshot {
+    /// None is under way.
+    None,
+    Wanted {
+        renumber: bool,
+    },
+    /// The books are being taken back.
+    Beginning,
+    /// Whether the next batch is the first one, and whether all that was to be sent is.
+    Sending {
+        first: bool,
+        complete: bool,
+    },
+    /// This batch says that it was all.
+    Ending {
+        batch_id: u64,
+    },
+    /// It was acknowledged; that is to be noted.
+    Ended,
+    Noting,
+}
+
+/// One session's sync.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    /// What the edge holds by the books, and its highest number.
+    held: Sum,
+    number: i64,
+    flights: Vec<Flight>,
+    /// Batches that may be on their way: rises with acknowledgements, falls when one is late.
+    credit: usize,
+    last_batch: u64,
+    snapshot: Snapshot,
+    /// What the edge holds and no row tells of: to be removed.
+    strays: Vec<(Uuid, i64)>,
+    /// Something may be due.
+    look: bool,
+    looking: bool,
+    /// The edge is to compare.
+    check: bool,
+    comparison: Option<Comparison>,
+    compared_ms: Option<u64>,
+}
+
+impl Machine {
+    /// A session begins: the edge says of which epoch its content is, and what it holds. The first thing sent is a
+    /// snapshot when that is said by [`Self::is_snapshot`].
+    pub(crate) fn begin(same_epoch: bool, theirs: Sum, books: Books) -> Self {
+        let cheaper = books.to_remove > books.to_keep.saturating_mul(REMOVALS_PER_KEPT);
+        let snapshot = match () {
+            // Whatever it holds has void numbers: ours need not be higher.
+            () if !same_epoch => Snapshot::Wanted { renumber: false },
+            () if books.snapshot_due || cheaper => Snapshot::Wanted { renumber: true },
+            () => Snapshot::None,
+        };
+        let differs = snapshot == Snapshot::None && theirs != books.held;
+        Self {
+            held: books.held,
+            number: books.number,
+            flights: Vec::new(),
+            credit: MAX_FLIGHTS / 2,
+            last_batch: 0,
+            snapshot,
+            strays: Vec::new(),
+            look: true,
+            looking: false,
+            check: true,
+            comparison: differs.then(|| Comparison::new(bits_for(books.held.count.max(theirs.count)))),
+            compared_ms: None,
+        }
+    }
+
+    /// Whether a snapshot is under way.
+    pub(crate) fn is_snapshot(&self) -> bool {
+        self.snapshot != Snapshot::None
+    }
+
+    /// Bytes on their way.
+    pub(crate) fn bytes_in_flight(&self) -> usize {
+        self.flights.iter().map(|flight| flight.bytes).sum()
+    }
+
+    /// What is to be done now; none: nothing before something happens, or time passes.
+    pub(crate) fn next(&mut self, now_ms: u64) -> Option<Act> {
+        self.give_up_late(now_ms);
+        match self.snapshot {
+            Snapshot::Wanted { renumber } if !self.looking => {
+                // What is on its way has old numbers, and what is to be mended is dropped by the snapshot.
+                (self.comparison, self.snapshot) = (None, Snapshot::Beginning);
+                self.flights.clear();
+                self.strays.clear();
+                return Some(Act::BeginSnapshot { renumber });
+            }
+            Snapshot::Ended => {
+                self.snapshot = Snapshot::Noting;
+                return Some(Act::EndSnapshot);
+            }
+            Snapshot::Wanted { .. } | Snapshot::Beginning | Snapshot::Noting => return None,
+            Snapshot::None | Snapshot::Sending { .. } | Snapshot::Ending { .. } => {}
+        }
+        if self.comparison.is_some() {
+            return self.compare_on(now_ms);
+        }
+        let room = self.credit.saturating_sub(self.flights.len());
+        if (self.look || !self.strays.is_empty()) && !self.looking && room > 0 {
+            (self.look, self.looking) = (false, true);
+            let flying: usize = self.flights.iter().map(|flight| flight.items.len()).sum();
+            return Some(Act::Look { most: flying + room * MAX_ENTRIES });
+        }
+        if let Snapshot::Sending { first, complete: true } = self.snapshot
+            && room > 0
+        {
+            let batch_id = self.depart(Vec::new(), 0, now_ms);
+            self.snapshot = Snapshot::Ending { batch_id };
+            return Some(Act::SendLast { batch_id, first });
+        }
+        if self.look || !self.is_quiet() || !self.strays.is_empty() {
+            return None;
+        }
+        let checking = std::mem::take(&mut self.check);
+        checking.then_some(Act::SendCheckpoint { number: self.number, held: self.held })
+    }
+
+    /// Comparing goes on when nothing is on its way any more.
+    fn compare_on(&mut self, now_ms: u64) -> Option<Act> {
+        if self.looking || !self.flights.is_empty() {
+            return None;
+        }
+        match self.comparison.as_mut()?.next(now_ms)? {
+            Step::AskDigests { bits } => Some(Act::AskDigests { bits }),
+            Step::AskInventory { bits, prefixes } => Some(Act::AskInventory { bits, prefixes }),
+            Step::Compare { bits, theirs } => Some(Act::Compare { bits, theirs }),
+            Step::Mend(differences) => Some(Act::Mend(differences)),
+            Step::Done => {
+                (self.comparison, self.compared_ms) = (None, Some(now_ms));
+                (self.look, self.check) = (true, true);
+                self.next(now_ms)
+            }
+            Step::NoAnswer => {
+                self.want_snapshot();
+                self.next(now_ms)
+            }
+        }
+    }
+
+    fn give_up_late(&mut self, now_ms: u64) {
+        let flights = std::mem::take(&mut self.flights);
+        let is_late = |flight: &Flight| !flight.acknowledged && now_ms.saturating_sub(flight.sent_ms) >= ACK_TIMEOUT_MS;
+        let (late, others): (Vec<_>, _) = flights.into_iter().partition(is_late);
+        self.flights = others;
+        for flight in late {
+            self.credit = 1;
+            self.land(&flight);
+        }
+    }
+
+    /// A batch is no longer on its way; what it brought is due again, unless the books say otherwise by now.
+    fn land(&mut self, flight: &Flight) {
+        self.look = true;
+        if self.snapshot == (Snapshot::Ending { batch_id: flight.batch_id }) {
+            self.snapshot = Snapshot::Sending { first: false, complete: true };
+        }
+    }
+
+    fn depart(&mut self, items: Vec<(Uuid, i64)>, bytes: usize, now_ms: u64) -> u64 {
+        self.last_batch += 1;
+        self.flights.push(Flight { batch_id: self.last_batch, items, bytes, sent_ms: now_ms, acknowledged: false });
+        self.last_batch
+    }
+
+    /// Something may be due.
+    pub(crate) fn wake(&mut self) {
+        self.look = true;
+    }
+
+    /// The edge is to compare what it holds with the books, which say this now.
+    pub(crate) fn check(&mut self, books: Books) {
+        if self.is_quiet() {
+            (self.held, self.number) = (books.held, books.number);
+            (self.look, self.check) = (true, true);
+        }
+    }
+
+    /// Whether nothing is on its way or under way.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.flights.is_empty() && self.comparison.is_none() && !self.looking && self.snapshot == Snapshot::None
+    }
+
+    /// Which of these due rows are not on their way with that number.
+    pub(crate) fn news<T>(&self, rows: Vec<T>, key: impl Fn(&T) -> (Uuid, i64)) -> Vec<T> {
+        let flying: HashSet<_> = self.flights.iter().flat_map(|flight| flight.items.iter().copied()).collect();
+        rows.into_iter().filter(|row| !flying.contains(&key(row))).collect()
+    }
+
+    /// What was found due and is not on its way, in the order of numbers; `all`: nothing else is due. Gives what is to
+    /// be sent; what does not fit is found again.
+    pub(crate) fn found<C: Weight>(&mut self, rows: Vec<Entry<C>>, all: bool, now_ms: u64) -> Vec<Batch<C>> {
+        self.looking = false;
+        if matches!(self.snapshot, Snapshot::Wanted { .. }) {
+            return Vec::new();
+        }
+        let strays = std::mem::take(&mut self.strays).into_iter();
+        let removals = strays.map(|(id, number)| Entry { id, number, content: None });
+        let mut rows = removals.chain(rows).peekable();
+        let mut batches = Vec::new();
+        while self.flights.len() < self.credit && rows.peek().is_some() {
+            let (mut entries, mut bytes) = (Vec::new(), 0);
+            while let Some(entry) = rows.next_if(|next| entries.is_empty() || bytes + next.bytes() <= MAX_BATCH_BYTES) {
+                bytes += entry.bytes();
+                entries.push(entry);
+                if entries.len() == MAX_ENTRIES {
+                    break;
+                }
+            }
+            let batch_id = self.depart(entries.iter().map(|entry| (entry.id, entry.number)).collect(), bytes, now_ms);
+            let snapshot = match &mut self.snapshot {
+                Snapshot::Sending { first, .. } => Some((std::mem::take(first), false)),
+                // Something became due after its end.
+                _ => None,
+            };
+            batches.push(Batch { batch_id, entries, snapshot });
+        }
+        // What is left is found again, but for strays: those turn up again when digests are compared.
+        let rest = !all || rows.peek().is_some();
+        self.look |= rest;
+        if let Snapshot::Sending { complete, .. } = &mut self.snapshot {
+            // All that was due when we looked is on its way, or there.
+            *complete |= !rest;
+        }
+        batches
+    }
+
+    /// Looking failed: it is done again.
+    pub(crate) fn not_found(&mut self) {
+        (self.looking, self.look) = (false, true);
+    }
+
+    /// The edge acknowledged a batch; the books are to be written.
+    /// Whether it was waited for.
+    pub(crate) fn acknowledged(&mut self, batch_id: u64) -> bool {
+        let flight = self.flights.iter_mut().find(|flight| flight.batch_id == batch_id && !flight.acknowledged);
+        flight.map(|flight| flight.acknowledged = true).is_some()
+    }
+
+    /// The books are written, with these changes. (An acknowledgement that came late counts too.)
+    pub(crate) fn recorded(&mut self, batch_id: u64, changes: &[Change]) {
+        for change in changes {
+            change.before.into_iter().for_each(|number| self.held.take(change.id, number));
+            change.after.into_iter().for_each(|number| {
+                self.held.add(change.id, number);
+                self.number = self.number.max(number);
+            });
+        }
+        self.check = true;
+        let Some(at) = self.flights.iter().position(|flight| flight.batch_id == batch_id) else { return };
+        self.flights.remove(at);
+        self.credit = (self.credit + 1).min(MAX_FLIGHTS);
+        if self.snapshot == (Snapshot::Ending { batch_id }) {
+            self.snapshot = Snapshot::Ended;
+        }
+    }
+
+    /// The books could not be written: what was acknowledged is sent again.
+    pub(crate) fn not_recorded(&mut self, batch_id: u64) {
+        if let Some(at) = self.flights.iter().position(|flight| flight.batch_id == batch_id) {
+            let flight = self.flights.remove(at);
+            self.land(&flight);
+        }
+    }
+
+    /// The edge asks for its content: for what differs, or for everything.
+    pub(crate) fn requested(&mut self, differs: bool, now_ms: u64) {
+        if self.is_snapshot() || self.comparison.is_some() {
+            // What comes is what it asks for.
+            return;
+        }
+        let just_compared = self.compared_ms.is_some_and(|at_ms| now_ms.saturating_sub(at_ms) < MENDED_MS);
+        if differs && !just_compared {
+            self.comparison = Some(Comparison::new(bits_for(self.held.count)));
+        } else {
+            self.want_snapshot();
+        }
+    }
+
+    fn want_snapshot(&mut self) {
+        self.compared_ms = None;
+        (self.comparison, self.snapshot) = (None, Snapshot::Wanted { renumber: true });
+    }
+
+    /// All is taken back in the books.
+    pub(crate) fn snapshot_begun(&mut self) {
+        (self.held, self.number) = (Sum::default(), 0);
+        (self.look, self.snapshot) = (true, Snapshot::Sending { first: true, complete: false });
+    }
+
+    /// It is noted that the snapshot is complete.
+    pub(crate) fn snapshot_ended(&mut self) {
+        (self.look, self.check, self.snapshot) = (true, true, Snapshot::None);
+    }
+
+    /// A part of the edge's digests.
+    pub(crate) fn digests(&mut self, bits: u8, buckets: impl Iterator<Item = (u32, Sum)>, last: bool, now_ms: u64) {
+        if let Some(comparison) = &mut self.comparison {
+            comparison.digests(bits, buckets, last, now_ms);
+        }
+    }
+
+    /// What the edge holds of a bucket.
+    pub(crate) fn inventory(&mut self, bits: u8, prefix: u32, items: Vec<(Uuid, i64)>, now_ms: u64) {
+        if let Some(comparison) = &mut self.comparison {
+            comparison.inventory(bits, prefix, items, now_ms);
+        }
+    }
+
+    /// What the books say, as a whole, and item by item in the buckets that differ.
+    pub(crate) fn compared(&mut self, books: Books, differing: Buckets) {
+        (self.held, self.number) = (books.held, books.number);
+        if let Some(comparison) = &mut self.comparison {
+            comparison.compared(differing);
+        }
+    }
+
+    /// The books are mended: this is what they say now, and what no row tells of is to be removed with these numbers.
+    pub(crate) fn mended(&mut self, books: Books, strays: Vec<(Uuid, i64)>) {
+        (self.held, self.number) = (books.held, books.number);
+        self.strays.extend(strays);
+        if let Some(comparison) = &mut self.comparison {
+            comparison.mended();
+        }
+    }
+
+    /// What was asked of the database failed: it is asked again.
+    pub(crate) fn failed(&mut self, act: &Act) {
+        match act {
+            Act::Look { .. } => self.not_found(),
+            Act::BeginSnapshot { renumber } => self.snapshot = Snapshot::Wanted { renumber: *renumber },
+            Act::EndSnapshot => self.snapshot = Snapshot::Ended,
+            Act::Compare { .. } | Act::Mend(_) => self.comparison.iter_mut().for_each(Comparison::restart),
+            Act::SendLast { .. } | Act::SendCheckpoint { .. } | Act::AskDigests { .. } | Act::AskInventory { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The sync of one edge's socket: its state machine, and the way out.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use dashmap::DashMap;
+use uuid::Uuid;
+
+use super::machine::{Act, Batch, Entry, Machine, Weight};
+use crate::decorations::Decoration;
+use crate::hub::protocol::{
+    Checkpoint, DigestRequest, Held, InventoryRequest, Numbered, NumberedDecoration, SnapshotPart, SyncDecorations, ToEdge,
+};
+use crate::hub::{Closing, Outbox, text};
+
+impl Weight for Decoration {
+    fn bytes(&self) -> usize {
+        /// Names of members, numbers, times and cells.
+        const FRAME_BYTES: usize = 900;
+        let optional = [&self.description, &self.low_res_url, &self.medium_res_url, &self.high_res_url];
+        let text_bytes = self.name.len() + self.category.len() + optional.into_iter().flatten().map(String::len).sum::<usize>();
+        // A quote, a line break or a tab takes two; other control characters there are none.
+        FRAME_BYTES + 2 * text_bytes
+    }
+}
+
+/// One socket's sync.
+pub(crate) struct Session {
+    pub(super) edge_id: Uuid,
+    pub(super) session_id: Uuid,
+    /// Numbers are of this epoch.
+    pub(super) epoch: String,
+    outbox: Arc<Outbox>,
+    machine: Mutex<Machine>,
+    /// When the edge was last told to compare, in milliseconds since the service began.
+    pub(super) checked_ms: AtomicU64,
+}
+
+impl Session {
+    pub(crate) fn new(edge_id: Uuid, session_id: Uuid, epoch: String, outbox: Arc<Outbox>, machine: Machine, now_ms: u64) -> Self {
+        Self { edge_id, session_id, epoch, outbox, machine: Mutex::new(machine), checked_ms: AtomicU64::new(now_ms) }
+    }
+
+    pub(super) fn machine(&self) -> MutexGuard<'_, Machine> {
+        self.machine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it is time to compare again; from now on it is not.
+    pub(super) fn is_to_check(&self, now_ms: u64, interval_ms: u64) -> bool {
+        let is_time = now_ms.saturating_sub(self.checked_ms.load(Ordering::Relaxed)) >= interval_ms;
+        if is_time {
+            self.checked_ms.store(now_ms, Ordering::Relaxed);
+        }
+        is_time
+    }
+
+    pub(super) fn close(&self, closing: Closing) {
+        self.outbox.close(closing);
+    }
+
+    /// Sends what is due.
+    pub(super) fn send(&self, batch: Batch<Decoration>) {
+        let Batch { batch_id, entries, snapshot } = batch;
+        let version = entries.iter().map(|entry| entry.number).max().unwrap_or(0);
+        let (mut decorations, mut removed) = (Vec::with_capacity(entries.len()), Vec::new());
+        for Entry { id, number, content } in entries {
+            match content {
+                Some(decoration) => decorations.push(NumberedDecoration { sync_version: number, decoration }),
+                None => removed.push(Numbered { id, sync_version: number }),
+            }
+        }
+        let snapshot = snapshot.map(|(first, last)| SnapshotPart { first, last });
+        self.put(&ToEdge::SyncDecorations(SyncDecorations { batch_id, version, decorations, removed, snapshot }));
+    }
+
+    /// Says what the state machine wants said; gives back what is to be done otherwise.
+    pub(super) fn say(&self, act: Act) -> Option<Act> {
+        let message = match act {
+            Act::SendLast { batch_id, first } => {
+                self.send(Batch { batch_id, entries: Vec::new(), snapshot: Some((first, true)) });
+                return None;
+            }
+            Act::SendCheckpoint { number, held } => {
+                let held = Held { count: held.count, digest: held.digest.to_string() };
+                ToEdge::Checkpoint(Checkpoint { version: number, held })
+            }
+            Act::AskDigests { bits } => ToEdge::DigestRequest(DigestRequest { bits }),
+            Act::AskInventory { bits, prefixes } => ToEdge::InventoryRequest(InventoryRequest { bits, prefixes }),
+            other => return Some(other),
+        };
+        self.put(&message);
+        None
+    }
+
+    fn put(&self, message: &ToEdge) {
+        self.outbox.put(text(message));
+    }
+}
+
+/// The sessions of this instance, by edge.
+#[derive(Default)]
+pub(super) struct Sessions(DashMap<Uuid, Arc<Session>>);
+
+impl Sessions {
+    pub(super) fn enter(&self, session: Arc<Session>) {
+        self.0.insert(session.edge_id, session);
+    }
+
+    /// Takes a session out, if it is still the one of its edge.
+    pub(super) fn leave(&self, session: &Session) {
+        self.0.remove_if(&session.edge_id, |_, known| known.session_id == session.session_id);
+    }
+
+    pub(super) fn find(&self, edge_id: Uuid) -> Option<Arc<Session>> {
+        self.0.get(&edge_id).map(|session| Arc::clone(&session))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn all(&self) -> Vec<Arc<Session>> {
+        self.0.iter().map(|session| Arc::clone(&session)).collect()
+    }
+}
