@@ -152,17 +152,17 @@ async fn restored(connection: &mut PgConnection) -> Finding {
     ))
 }
 
+/// The decoration before the newest ones, if there is one: most of what goes wrong went wrong lately.
+async fn before_newest(connection: &mut PgConnection) -> Result<Option<Uuid>, sqlx::Error> {
+    sqlx::query_scalar("SELECT id FROM ar.decorations ORDER BY id DESC OFFSET $1 LIMIT 1")
+        .bind(SAMPLE_ROWS)
+        .fetch_optional(connection)
+        .await
+}
+
 /// Edges' rows must say what edges should hold.
 async fn sync(connection: &mut PgConnection, args: &Args) -> Finding {
-    // The newest ones: most of what goes wrong went wrong lately.
-    let start: Option<Uuid> = match args.all {
-        true => None,
-        false => sqlx::query_scalar("SELECT id FROM ar.decorations ORDER BY id DESC OFFSET $1 LIMIT 1")
-            .bind(SAMPLE_ROWS)
-            .fetch_optional(&mut *connection)
-            .await
-            .map_err(unexpected)?,
-    };
+    let start = if args.all { None } else { before_newest(connection).await.map_err(unexpected)? };
     let (mut after, mut compared, mut differing) = (start, 0, Vec::new());
     loop {
         let page = sync::compare(connection, after, SYNC_PAGE).await.map_err(unexpected)?;

@@ -51,7 +51,7 @@ impl Reach {
         match self {
             Self::Drawn(area) => edge.service_area.drawn && edge.service_area.polygons == *area,
             Self::Circle { centre, radius } => {
-                !edge.service_area.drawn && edge.position == (*centre).into() && edge.service_radius_km * 1000.0 == radius.0
+                !edge.service_area.drawn && edge.position == (*centre).into() && Metres(edge.service_radius_km * 1000.0) == *radius
             }
         }
     }

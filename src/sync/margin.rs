@@ -46,7 +46,7 @@ async fn attempt(state: &AppState) -> Result<(), sqlx::Error> {
         tracing::info!(before_m = before.0, now_m = wanted.0, "the sync margin is {} m from now on, after {} m", wanted.0, before.0);
     }
     let marked_m = sqlx::query_scalar!(r#"SELECT value::float8 AS "value!" FROM ar.meta WHERE key = 'sync_margin_marked_m'"#);
-    if marked_m.fetch_one(state.db.write()).await? != wanted.0 {
+    if Metres(marked_m.fetch_one(state.db.write()).await?) != wanted {
         mark_all(state, wanted).await?;
     }
     shrink(state, wanted).await

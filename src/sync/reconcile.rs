@@ -52,10 +52,10 @@ pub(super) async fn run(state: &AppState) {
             () = tokio::time::sleep(rest) => {}
         }
         let started = Instant::now();
-        let stepping = within_deadline(state.db.background(), "comparing what edges should hold", async |connection| {
+        let comparing = within_deadline(state.db.background(), "comparing what edges should hold", async |connection| {
             step(connection, interval, page).await
         });
-        rest = match stepping.await {
+        rest = match comparing.await {
             Ok(Step::Nothing) => look_again,
             Ok(Step::Page(compared, marked, is_last)) => {
                 page = (page * 2).min(PAGE);
@@ -128,9 +128,12 @@ pub(crate) async fn compare(connection: &mut PgConnection, after: Option<Uuid>, 
                CROSS JOIN LATERAL gis.edges_holding(p.ids, m.margin_m) AS h
            ), books AS MATERIALIZED (
                SELECT s.edge_server_id, s.decoration_id
-               FROM page JOIN ar.decoration_sync s ON s.decoration_id = page.id
-               JOIN ar.edge_servers e ON e.id = s.edge_server_id AND e.deleted_at IS NULL
-               WHERE s.wanted = 'put'
+               -- By their keys, however many there are.
+               FROM page CROSS JOIN LATERAL (
+                   SELECT s.edge_server_id, s.decoration_id
+                   FROM ar.decoration_sync s JOIN ar.edge_servers e ON e.id = s.edge_server_id AND e.deleted_at IS NULL
+                   WHERE s.decoration_id = page.id AND s.wanted = 'put' OFFSET 0
+               ) AS s
            )
            SELECT (SELECT count(*) FROM page) AS "decorations!", (SELECT id FROM page ORDER BY id DESC LIMIT 1) AS last,
                ARRAY(SELECT decoration_id FROM (TABLE held EXCEPT TABLE books) AS missing

@@ -43,7 +43,7 @@ fn around(random: &mut Random, lat: f64, lng: f64, metres: f64, count: usize) ->
 fn star(lat: f64, lng: f64, metres: f64, corners: u32) -> Value {
     let corner = |i: u32| {
         let angle = std::f64::consts::TAU * f64::from(i) / f64::from(corners);
-        let reach_deg = metres / DEGREE_M * if i % 2 == 0 { 1.0 } else { 0.8 };
+        let reach_deg = metres / DEGREE_M * if i.is_multiple_of(2) { 1.0 } else { 0.8 };
         json!([lng + reach_deg * angle.sin() / lat.to_radians().cos(), lat + reach_deg * angle.cos()])
     };
     json!({"type": "Polygon", "coordinates": [(0..=corners).map(|i| corner(i % corners)).collect::<Vec<_>>()]})
