@@ -234,7 +234,26 @@ async fn decorations_move_while_an_area_changes_and_nothing_is_missed() {
         }
         changed
     };
-    let (written, changed) = tokio::join!(futures_util::future::join_all(writers), changing);
+    // Meanwhile all is acknowledged as soon as it is there, so that rows go and come.
+    let acknowledging = async {
+        let acknowledge = "WITH mine AS MATERIALIZED (
+                SELECT edge_server_id, decoration_id FROM ar.decoration_sync WHERE sync_status <> 'synced' FOR NO KEY UPDATE SKIP LOCKED
+            ), gone AS (
+                DELETE FROM ar.decoration_sync s USING mine m
+                WHERE s.edge_server_id = m.edge_server_id AND s.decoration_id = m.decoration_id AND s.wanted = 'remove'
+            )
+            UPDATE ar.decoration_sync s SET sync_status = 'synced', synced_version = s.sync_version FROM mine m
+            WHERE s.edge_server_id = m.edge_server_id AND s.decoration_id = m.decoration_id AND s.wanted = 'put'";
+        loop {
+            sqlx::raw_sql(acknowledge).execute(&a.sql).await.expect("acknowledges");
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    };
+    let working = async { tokio::join!(futures_util::future::join_all(writers), changing) };
+    let (written, changed) = tokio::select! {
+        done = working => done,
+        never = acknowledging => never,
+    };
     println!("{} writes, {changed} changes of the area", written.iter().sum::<u32>());
     assert!(written.iter().sum::<u32>() >= 120 && changed >= 40, "{written:?} {changed}");
     every_pair_is_right(&a.sql).await;
