@@ -9,6 +9,8 @@ use super::digest::{Sum, bucket};
 
 /// Buckets whose items are asked for at once.
 const PREFIXES_AT_ONCE: usize = 16;
+/// Most items of one bucket: some 850 fit into a message.
+const MAX_LISTED: u64 = 600;
 /// An edge that does not answer for so long is asked once more.
 pub(super) const ANSWER_TIMEOUT_MS: u64 = 5_000;
 
@@ -23,12 +25,21 @@ pub(crate) struct Difference {
 /// What is to be done next.
 #[derive(Debug)]
 pub(super) enum Step {
-    AskDigests { bits: u8 },
-    AskInventory { bits: u8, prefixes: Vec<u32> },
-    Compare { bits: u8, theirs: HashMap<u32, Sum> },
+    AskDigests {
+        bits: u8,
+    },
+    AskInventory {
+        bits: u8,
+        prefixes: Vec<u32>,
+    },
+    Compare {
+        bits: u8,
+        theirs: HashMap<u32, Sum>,
+    },
     Mend(Vec<Difference>),
     Done,
-    NoAnswer,
+    /// The edge does not answer, or holds so much of one bucket that a message could not list it.
+    Hopeless,
 }
 
 /// What the books say the edge holds, by bucket: ids and numbers.
@@ -84,6 +95,7 @@ impl Comparison {
                 theirs.clear();
                 Some(self.once_more(now_ms, Step::AskDigests { bits }))
             }
+            State::Answered(theirs) if theirs.values().any(|sum| sum.count > MAX_LISTED) => Some(Step::Hopeless),
             State::Answered(theirs) => {
                 let theirs = std::mem::take(theirs);
                 self.state = State::Comparing;
@@ -111,14 +123,15 @@ impl Comparison {
 
     fn once_more(&mut self, now_ms: u64, step: Step) -> Step {
         self.asked_ms = now_ms;
-        if std::mem::replace(&mut self.asked_again, true) { Step::NoAnswer } else { step }
+        if std::mem::replace(&mut self.asked_again, true) { Step::Hopeless } else { step }
     }
 
     /// A part of the edge's digests; buckets that it leaves out are empty.
     pub(super) fn digests(&mut self, bits: u8, buckets: impl Iterator<Item = (u32, Sum)>, last: bool, now_ms: u64) {
         let State::Asked(theirs) = &mut self.state else { return };
         if bits == self.bits {
-            theirs.extend(buckets);
+            // A bucket that cannot be is as good as one that is left out.
+            theirs.extend(buckets.filter(|(prefix, _)| prefix >> bits == 0));
             (self.asked_ms, self.asked_again) = (now_ms, false);
             if last {
                 self.state = State::Answered(std::mem::take(theirs));

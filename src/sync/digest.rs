@@ -83,7 +83,7 @@ pub(crate) fn bucket(id: Uuid, bits: u8) -> u32 {
 
 /// How many bits give buckets of a good size.
 pub(crate) fn bits_for(count: u64) -> u8 {
-    (0..MAX_BITS).find(|bits| count >> bits <= ITEMS_A_BUCKET).unwrap_or(MAX_BITS)
+    (0..MAX_BITS).find(|bits| count.div_ceil(1 << bits) <= ITEMS_A_BUCKET).unwrap_or(MAX_BITS)
 }
 
 fn first<const N: usize>(hash: &[u8]) -> [u8; N] {

@@ -19,6 +19,8 @@ mod repair;
 mod resend;
 mod routes;
 mod session;
+#[cfg(test)]
+mod simulation;
 mod standing;
 mod status;
 mod store;

@@ -23,7 +23,7 @@ mod keeping;
 mod phone;
 mod places;
 pub(crate) mod protocol;
-mod random;
+pub(crate) mod random;
 mod report;
 mod session;
 mod stage;
