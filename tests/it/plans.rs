@@ -322,9 +322,28 @@ async fn one_decoration_and_an_exports_page_are_read_by_the_key() {
 
 #[tokio::test]
 async fn what_edges_must_learn_is_found_by_their_cells() {
-    let (db, query) = (pools().await, committed("FROM gis.edges_holding("));
-    let one = "ARRAY['80000000-0000-0000-0000-000000000000']::uuid[], 500";
-    plan(db.shaped(), &query, one).await.uses(&["decorations_pkey", "edge_coverage_pkey", "decoration_sync_decoration_id_idx"]);
+    let (db, query) = (pools().await, committed("gis.edges_holding($1, m.margin_m)"));
+    for rest in ["false", "true"] {
+        let one = format!("ARRAY['80000000-0000-0000-0000-000000000000']::uuid[], {rest}");
+        plan(db.shaped(), &query, &one).await.uses(&["decorations_pkey", "edge_coverage_pkey", "decoration_sync_decoration_id_idx"]);
+    }
+    let comparing = committed("gis.edges_holding(p.ids, m.margin_m)");
+    for after in ["NULL", "'80000000-0000-0000-0000-000000000000'"] {
+        let page = format!("{after}, 1000");
+        plan(db.shaped(), &comparing, &page).await.uses(&["decorations_pkey", "edge_coverage_pkey", "decoration_sync_decoration_id_idx"]);
+    }
+}
+
+#[tokio::test]
+async fn what_an_edge_should_hold_is_found_by_place() {
+    let db = pools().await;
+    let indexes = ["edge_servers_pkey", "decorations_location_gist", "decorations_geometry_gist"];
+    for (pool, way) in [(db.hot(), "generic"), (db.shaped(), "custom")] {
+        println!("{way}");
+        plan(pool, "SELECT * FROM gis.decorations_held($1, $2)", "gen_random_uuid(), 500").await.uses(&indexes);
+    }
+    let marking = committed("gis.decorations_held($1, m.margin_m)");
+    plan(db.shaped(), &marking, "gen_random_uuid()").await.uses(&indexes).uses(&["decoration_sync_pkey"]);
 }
 
 /// `edge, status, after, limit`; and the sums of an edge.
