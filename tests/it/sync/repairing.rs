@@ -28,8 +28,9 @@ async fn comes_back(t: &TestServer, edge: HoldingEdge, change: impl FnOnce(&mut 
     let registered = edge.edge.clone();
     let mut held = edge.kill().await;
     change(&mut held);
-    let before = [held.entries, held.effects, held.snapshots];
+    let (before, sessions) = ([held.entries, held.effects, held.snapshots], held.modes.len());
     let edge = HoldingEdge::live(registered, at(t.address), held);
+    eventually("it is back", async || (edge.held().modes.len() > sessions).then_some(())).await;
     settled(&t.sql, &edge).await;
     let after = edge.held();
     assert_eq!(after.modes.last().map(String::as_str), Some("delta"));
@@ -225,8 +226,9 @@ async fn a_snapshot_that_is_cut_off_is_begun_again_at_the_next_session() {
         (!due).then_some(())
     })
     .await;
-    let (_edge, sent) = comes_back(&t, edge, |_| ()).await;
+    let (edge, sent) = comes_back(&t, edge, |_| ()).await;
     assert_eq!(sent, [0, 0, 0]);
+    drop(edge);
 }
 
 /// The texts of what comes until a checkpoint: every batch is within the bounds, and no more than four wait for an answer.
