@@ -290,3 +290,16 @@ async fn what_is_never_acknowledged_comes_again_but_no_faster() {
     talk.until_agreed().await;
     assert_eq!((talk.held.items.len(), talk.held.falls, talk.held.repeats), (1_000, 0, 0));
 }
+
+/// As after an outage of the database that was longer than the lease.
+#[tokio::test]
+async fn a_snapshot_waits_for_a_session_whose_lease_ran_out() {
+    let t = TestServer::start().await;
+    let admin = t.admin().await;
+    let (edge, held) = one_with_many(&t, &admin).await;
+    let mut talk = Talk::begin(&t, &edge, held).await;
+    talk.until_agreed().await;
+    sqlx::query("DELETE FROM ar.edge_sessions").execute(&t.sql).await.expect("deletes");
+    talk.socket.send("sync_request", json!({"reason": "by hand"})).await;
+    talk.until("sync_decorations").await;
+}
