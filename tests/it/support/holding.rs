@@ -192,17 +192,14 @@ impl Held {
         self.effects += 1;
         let before = self.taken.insert(id, version);
         self.repeats += u64::from(before.is_some_and(|before| before >= version));
-        match content {
-            Some(content) => {
-                self.removed.remove(&id);
-                let before = self.items.insert(id, (version, content.clone()));
-                let older = |(_, before): &(i64, Value)| before["version"].as_i64() > content["version"].as_i64();
-                self.falls += u64::from(before.as_ref().is_some_and(older));
-            }
-            None => {
-                self.items.remove(&id);
-                self.removed.insert(id, version);
-            }
+        if let Some(content) = content {
+            self.removed.remove(&id);
+            let before = self.items.insert(id, (version, content.clone()));
+            let older = |(_, before): &(i64, Value)| before["version"].as_i64() > content["version"].as_i64();
+            self.falls += u64::from(before.as_ref().is_some_and(older));
+        } else {
+            self.items.remove(&id);
+            self.removed.insert(id, version);
         }
         Ok(())
     }

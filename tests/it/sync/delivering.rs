@@ -68,10 +68,12 @@ pub(super) async fn import(t: &TestServer, admin: &Account, count: usize, name: 
     let request = admin.request(t, Method::POST, "/api/v1/decorations/import").header("content-type", "application/x-ndjson");
     let report = Answer::of(request.body(body)).await.ok().json();
     assert_eq!(report["rejected"], 0, "{report}");
-    sqlx::query_scalar("SELECT id FROM ar.decorations WHERE external_id IS NOT NULL AND deleted_at IS NULL ORDER BY length(external_id), external_id")
-        .fetch_all(&t.sql)
-        .await
-        .expect("reads")
+    sqlx::query_scalar(
+        "SELECT id FROM ar.decorations WHERE external_id IS NOT NULL AND deleted_at IS NULL ORDER BY length(external_id), external_id",
+    )
+    .fetch_all(&t.sql)
+    .await
+    .expect("reads")
 }
 
 fn name_of(edge: &HoldingEdge, decoration: &Value) -> Option<String> {

@@ -139,7 +139,7 @@ async fn a_trigger_heals_what_failed_and_an_edge_keeps_the_older_one_meanwhile()
     assert_eq!((&failure["wanted"], &failure["error_message"]), (&json!("remove"), &json!("it is on show")));
     accept(&edge, &decoration);
     assert_eq!(admin.ask(&t, Method::POST, &trigger).await.json(), json!({"pending": 1}));
-    eventually("it is removed", async || edge.held().items.get(&id_of(&decoration)).is_none().then_some(())).await;
+    eventually("it is removed", async || (!edge.held().items.contains_key(&id_of(&decoration))).then_some(())).await;
     settled(&t.sql, &edge).await;
 }
 
@@ -152,13 +152,12 @@ async fn a_refusal_is_tried_again_by_itself_and_not_at_once() {
     refuse(&edge, &poison, "busy");
     put(&t, &admin, &poison, inside("poison")).await;
     let pause = async |attempts: i64| {
-        let pause: Option<f64> = sqlx::query_scalar(
-            "SELECT extract(epoch FROM next_attempt_at - now())::float8 FROM ar.decoration_sync WHERE attempts = $1",
-        )
-        .bind(i32::try_from(attempts).expect("few"))
-        .fetch_optional(&t.sql)
-        .await
-        .expect("reads");
+        let pause: Option<f64> =
+            sqlx::query_scalar("SELECT extract(epoch FROM next_attempt_at - now())::float8 FROM ar.decoration_sync WHERE attempts = $1")
+                .bind(i32::try_from(attempts).expect("few"))
+                .fetch_optional(&t.sql)
+                .await
+                .expect("reads");
         pause
     };
     for (attempts, longest_s) in [(1, 1.0), (2, 3.0)] {

@@ -67,7 +67,9 @@ async fn what_an_edge_holds_is_compared_and_only_what_differs_comes_again() {
 
     // Items that were lost.
     let (edge, sent) = comes_back(&t, edge, |held| {
-        ids[100..140].iter().for_each(|id| held.lose(*id));
+        for id in &ids[100..140] {
+            held.lose(*id);
+        }
     })
     .await;
     assert_eq!(sent, [40, 40, 0]);
@@ -82,7 +84,9 @@ async fn what_an_edge_holds_is_compared_and_only_what_differs_comes_again() {
 
     // Numbers of a time to come, and one of a removal.
     let (edge, sent) = comes_back(&t, edge, |held| {
-        ids[200..210].iter().for_each(|id| held.items.get_mut(id).expect("held").0 += 5_000);
+        for id in &ids[200..210] {
+            held.items.get_mut(id).expect("held").0 += 5_000;
+        }
         held.items.insert(ids[36], (7_000, json!({"name": "stray"})));
     })
     .await;
@@ -95,7 +99,9 @@ async fn what_an_edge_holds_is_compared_and_only_what_differs_comes_again() {
     let mut held = edge.kill().await;
     delete(&t, &admin, ids[301]).await;
     edit(&t, &admin, ids[302], "edited").await;
-    ids[301..304].iter().for_each(|id| held.lose(*id));
+    for id in &ids[301..304] {
+        held.lose(*id);
+    }
     held.items.insert(ids[300], (9, json!({"name": "stray"})));
     let before = held.entries;
     let edge = HoldingEdge::live(registered, at(t.address), held);
@@ -149,7 +155,9 @@ async fn a_complaint_brings_what_differs_a_second_one_brings_everything_and_so_d
     let mut talk = Talk::begin(&t, &edge, held).await;
     talk.until_agreed().await;
     let lost: Vec<Uuid> = talk.held.items.keys().copied().take(3).collect();
-    lost.iter().for_each(|id| talk.held.lose(*id));
+    for id in lost {
+        talk.held.lose(id);
+    }
     let before = talk.held.entries;
     talk.socket.send("sync_request", json!({"reason": "checkpoint_differs"})).await;
     let request = talk.until("digest_request").await;
@@ -302,4 +310,26 @@ async fn a_snapshot_waits_for_a_session_whose_lease_ran_out() {
     sqlx::query("DELETE FROM ar.edge_sessions").execute(&t.sql).await.expect("deletes");
     talk.socket.send("sync_request", json!({"reason": "by hand"})).await;
     talk.until("sync_decorations").await;
+}
+
+/// Neither what is settled nor what failed is told of again and again.
+#[tokio::test]
+async fn an_edge_at_which_nothing_changes_hears_nothing() {
+    let t = TestServer::start().await;
+    let admin = t.admin().await;
+    let (edge, held) = one_with_many(&t, &admin).await;
+    sqlx::query(
+        "UPDATE ar.decoration_sync SET sync_status = CASE WHEN n < 3 THEN 'failed' ELSE 'outdated' END, synced_version = sync_version,
+             sync_version = nextval('ar.sync_version_seq'), next_attempt_at = CASE WHEN n < 3 THEN NULL ELSE now() + interval '1 h' END
+         FROM (SELECT decoration_id AS id, row_number() OVER () AS n FROM ar.decoration_sync LIMIT 5) AS few WHERE decoration_id = id",
+    )
+    .execute(&t.sql)
+    .await
+    .expect("updates");
+    let mut talk = Talk::begin(&t, &edge, held).await;
+    talk.until_agreed().await;
+    // Longer than everything that is looked for now and then is looked for.
+    let pause = std::time::Duration::from_secs(4);
+    let heard = tokio::time::timeout(pause, talk.socket.try_next()).await;
+    assert!(heard.is_err(), "{heard:?}");
 }

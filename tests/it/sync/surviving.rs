@@ -235,8 +235,8 @@ impl World {
         }
         let ledger = Ledger::default();
         let (ended, writes) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let writers = (0..WRITERS).map(|number| {
-            let mut writer = Writer {
+        let mut begin = |number: usize| {
+            let mut by = Writer {
                 client: reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(15)).build().expect("a client"),
                 token: token.clone(),
                 addresses,
@@ -249,14 +249,14 @@ impl World {
             let (ended, writes) = (Arc::clone(&ended), Arc::clone(&writes));
             tokio::spawn(async move {
                 while !ended.load(Ordering::Relaxed) {
-                    writer.write().await;
+                    by.write().await;
                     writes.fetch_add(1, Ordering::Relaxed);
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
-                writer.writes
+                by.writes
             })
-        });
-        let writers = writers.collect();
+        };
+        let writers = (0..WRITERS).map(&mut begin).collect();
         let sql = PgPoolOptions::new().max_connections(3).connect_lazy_with(cluster.options());
         let mut world = Self {
             random,
@@ -266,8 +266,8 @@ impl World {
             instances,
             edges: Vec::new(),
             copies: registered.iter().map(|_| None).collect(),
-            ledger,
             writers,
+            ledger,
             ended,
             writes,
             _folder: folder,
@@ -444,9 +444,11 @@ async fn survive(seed: u64, edges: usize, strikes: usize) -> Duration {
         }
     };
     let took = stopped.elapsed();
+    for instance in &world.instances {
+        ready(instance.address).await;
+    }
     let decorations = world.check_ledger().await;
-    let lines: usize =
-        world.instances.iter().map(|instance| std::fs::read_to_string(&instance.log).expect("a log").lines().count()).sum();
+    let lines: usize = world.instances.iter().map(|instance| std::fs::read_to_string(&instance.log).expect("a log").lines().count()).sum();
     let sum = |figure: fn(&Held) -> u64| world.edges().map(|edge| figure(&edge.held())).sum::<u64>();
     println!(
         "  converged in {took:.2?}: {decorations} decorations of {asked} writes, {held} held by {edges} edges; {} entries, {} effects, {} snapshots, {} inventories; {lines} log lines in {:.0?}",
