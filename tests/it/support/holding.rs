@@ -239,8 +239,9 @@ impl HoldingEdge {
     }
 
     /// Ends at once, as by kill -9; what it held then.
-    pub(crate) async fn kill(self) -> Held {
+    pub(crate) async fn kill(mut self) -> Held {
         self.living.abort();
+        let _aborted = (&mut self.living).await;
         self.held()
     }
 }

@@ -256,7 +256,7 @@ impl World {
                 by.writes
             })
         };
-        let writers = (0..WRITERS).map(&mut begin).collect();
+        let writing = (0..WRITERS).map(&mut begin).collect();
         let sql = PgPoolOptions::new().max_connections(3).connect_lazy_with(cluster.options());
         let mut world = Self {
             random,
@@ -266,7 +266,7 @@ impl World {
             instances,
             edges: Vec::new(),
             copies: registered.iter().map(|_| None).collect(),
-            writers,
+            writers: writing,
             ledger,
             ended,
             writes,
