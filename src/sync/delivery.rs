@@ -106,7 +106,9 @@ async fn deliver(state: &AppState, sessions: &[Arc<Session>]) -> bool {
     if crowded {
         let (idle, busy): (Vec<_>, _) = wishes.into_iter().partition(|(session, _)| session.machine().bytes_in_flight() == 0);
         // These are asked again at the next tick.
-        busy.iter().for_each(|(session, _)| session.machine().not_found());
+        for (session, _) in &busy {
+            session.machine().not_found();
+        }
         wishes = idle;
     }
     let mut succeeded = true;
@@ -115,7 +117,9 @@ async fn deliver(state: &AppState, sessions: &[Arc<Session>]) -> bool {
             within_deadline(state.db.background(), "reading what is due", async |connection| read(state, connection, wishes).await);
         if let Err(error) = reading.await {
             tracing::warn!(error = &error as &dyn std::error::Error, "{}: trying again", error.doing());
-            wishes.iter().for_each(|(session, _)| session.machine().not_found());
+            for (session, _) in wishes {
+                session.machine().not_found();
+            }
             succeeded = false;
         }
         state.sync.wake(wishes.iter().map(|(session, _)| session.edge_id));
@@ -180,7 +184,9 @@ async fn send(state: &AppState, connection: &mut PgConnection, group: Vec<Dues>)
     for Dues { session, rows, all } in group {
         let entries = rows.into_iter().filter_map(entry).collect();
         let batches = session.machine().found(entries, all, state.sync.now_ms());
-        batches.into_iter().for_each(|batch| session.send(batch));
+        for batch in batches {
+            session.send(batch);
+        }
     }
     Ok(())
 }

@@ -50,7 +50,7 @@ impl<C: Weight> Entry<C> {
 /// A message with content.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Batch<C> {
-    pub(crate) batch_id: u64,
+    pub(crate) id: u64,
     pub(crate) entries: Vec<Entry<C>>,
     /// Whether it is the first, and the last, of a snapshot; none: it is no part of one.
     pub(crate) snapshot: Option<(bool, bool)>,
@@ -326,13 +326,13 @@ impl Machine {
                     break;
                 }
             }
-            let batch_id = self.depart(entries.iter().map(|entry| (entry.id, entry.number)).collect(), bytes, now_ms);
+            let id = self.depart(entries.iter().map(|entry| (entry.id, entry.number)).collect(), bytes, now_ms);
             let snapshot = match &mut self.snapshot {
                 Snapshot::Sending { first, .. } => Some((std::mem::take(first), false)),
                 // Something became due after its end.
                 _ => None,
             };
-            batches.push(Batch { batch_id, entries, snapshot });
+            batches.push(Batch { id, entries, snapshot });
         }
         // What is left is found again, but for strays: those turn up again when digests are compared.
         let rest = !all || rows.peek().is_some();
@@ -498,7 +498,7 @@ mod tests {
             assert_eq!(sent.len(), MAX_FLIGHTS / 2);
             assert!(!looks(&mut machine, 0));
             for round in 0..10 {
-                machine.recorded(sent[0].batch_id, &[]);
+                machine.recorded(sent[0].id, &[]);
                 assert!(looks(&mut machine, 0));
                 let news = machine.news(entries(5_000, bytes), |entry| (entry.id, entry.number));
                 sent.remove(0);
@@ -520,7 +520,7 @@ mod tests {
         assert_eq!(machine.next(ACK_TIMEOUT_MS - 1), None);
         assert!(looks(&mut machine, ACK_TIMEOUT_MS));
         let again = machine.found(entries(1_000, 1), false, ACK_TIMEOUT_MS);
-        assert_eq!(again.iter().map(|batch| (batch.batch_id, batch.entries[0].id)).collect::<Vec<_>>(), [(3, id(1))]);
+        assert_eq!(again.iter().map(|batch| (batch.id, batch.entries[0].id)).collect::<Vec<_>>(), [(3, id(1))]);
         // One that is acknowledged waits for the books, however long they take.
         assert!(machine.acknowledged(3) && !machine.acknowledged(3) && !machine.acknowledged(1));
         assert_eq!(machine.next(10 * ACK_TIMEOUT_MS), None);

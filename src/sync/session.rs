@@ -25,6 +25,7 @@ impl Weight for Decoration {
 }
 
 /// One socket's sync.
+#[expect(clippy::struct_field_names, reason = "it is the socket's session, as everywhere")]
 pub(crate) struct Session {
     pub(super) edge_id: Uuid,
     pub(super) session_id: Uuid,
@@ -60,7 +61,7 @@ impl Session {
 
     /// Sends what is due.
     pub(super) fn send(&self, batch: Batch<Decoration>) {
-        let Batch { batch_id, entries, snapshot } = batch;
+        let Batch { id: batch_id, entries, snapshot } = batch;
         let version = entries.iter().map(|entry| entry.number).max().unwrap_or(0);
         let (mut decorations, mut removed) = (Vec::with_capacity(entries.len()), Vec::new());
         for Entry { id, number, content } in entries {
@@ -77,7 +78,7 @@ impl Session {
     pub(super) fn say(&self, act: Act) -> Option<Act> {
         let message = match act {
             Act::SendLast { batch_id, first } => {
-                self.send(Batch { batch_id, entries: Vec::new(), snapshot: Some((first, true)) });
+                self.send(Batch { id: batch_id, entries: Vec::new(), snapshot: Some((first, true)) });
                 return None;
             }
             Act::SendCheckpoint { number, held } => {

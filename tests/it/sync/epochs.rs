@@ -1,12 +1,13 @@
-//! A database that was restored from a backup: with a new epoch, as an operator should have it, and without.
+//! What edges do when a database was restored from a backup: with a new epoch, as an operator should have it, and without.
 
 use serde_json::json;
 use uuid::Uuid;
 
 use super::delivering::{create, import, live, put, settled};
 use super::routes::run;
+use crate::commands::{self, url_of};
 use crate::editing::{content_with, path_of};
-use crate::support::{Config, HoldingEdge, Talk, TestServer, eventually};
+use crate::support::{Config, HoldingEdge, SECRET, Talk, TestServer, eventually};
 
 const MANY: usize = 300;
 
@@ -23,11 +24,10 @@ async fn back_up(t: &TestServer) {
 }
 
 /// Puts it back, numbers included, as a restore does; no trigger sees it.
-async fn restore(t: &TestServer, and: &str) {
+async fn restore(t: &TestServer) {
     run(
         t,
-        &format!(
-            "BEGIN;
+        "BEGIN;
              SET LOCAL session_replication_role = replica;
              DO $$ DECLARE c text; t text; BEGIN
                  FOREACH t IN ARRAY ARRAY['decorations', 'decoration_sync'] LOOP
@@ -38,9 +38,7 @@ async fn restore(t: &TestServer, and: &str) {
                  END LOOP;
              END $$;
              SELECT setval('ar.sync_version_seq', last_value) FROM saved.number;
-             {and};
-             COMMIT"
-        ),
+             COMMIT",
     )
     .await;
 }
@@ -85,7 +83,12 @@ async fn a_new_epoch_ends_the_sockets_and_everything_comes_under_its_numbers() {
     let (registered, held) = (watcher.edge.clone(), watcher.kill().await);
     let mut talk = Talk::begin(&t, &registered, held).await;
     let (before, snapshots) = (edge.held().epoch, edge.held().snapshots);
-    restore(&t, "UPDATE ar.meta SET value = gen_random_uuid()::text WHERE key = 'epoch'").await;
+    restore(&t).await;
+    let url = url_of(&t.db().options());
+    let doctor = tokio::task::spawn_blocking(move || {
+        commands::run(&["doctor", "--after-restore"], &[("DATABASE_URL", &url), ("JWT_SECRET", SECRET)])
+    });
+    doctor.await.expect("doctor ends");
     let began = std::time::Instant::now();
     let (code, reason) = talk.socket.closed().await;
     assert!(code == 1012 && reason.contains("retry_after_ms"), "{code} {reason}");
@@ -108,7 +111,7 @@ async fn a_restore_that_nobody_told_of_is_found_by_the_edges_numbers() {
     let (t, edge, ids) = backed_up_and_gone_on().await;
     let admin = t.admin().await;
     let (sessions, snapshots) = (edge.held().modes.len(), edge.held().snapshots);
-    restore(&t, "SELECT 1").await;
+    restore(&t).await;
     holds_the_old(&edge).await;
     settled(&t.sql, &edge).await;
     assert_eq!((edge.held().modes.len(), edge.held().snapshots), (sessions, snapshots), "the socket is the same, and nothing was in vain");
@@ -119,7 +122,7 @@ async fn a_restore_that_nobody_told_of_is_found_by_the_edges_numbers() {
     // One that was away meanwhile, too.
     let registered = edge.edge.clone();
     let mut held = edge.kill().await;
-    restore(&t, "SELECT 1").await;
+    restore(&t).await;
     held.items.insert(Uuid::now_v7(), (1_000_000, json!({"name": "stray"})));
     let edge = HoldingEdge::live(registered, super::delivering::at(t.address), held);
     holds_the_old(&edge).await;

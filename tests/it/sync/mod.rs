@@ -1,11 +1,15 @@
 //! The sync: what edges should hold is what they hold, whatever happens in between.
 
+mod books;
 mod delivering;
 mod epochs;
 mod instances;
 mod mangled;
+mod reconcile;
 mod refusing;
 mod repairing;
+mod restoring;
 mod routes;
 mod status;
 mod surviving;
+mod wanted;
