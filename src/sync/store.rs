@@ -200,8 +200,8 @@ pub(super) async fn begin_snapshot(
     Ok(true)
 }
 
-/// Notes that an edge has its snapshot, unless another session has begun.
-pub(super) async fn end_snapshot(connection: &mut PgConnection, edge_id: Uuid, session_id: Uuid) -> Result<(), sqlx::Error> {
+/// Notes that an edge has its snapshot. False when the session is over.
+pub(super) async fn end_snapshot(connection: &mut PgConnection, edge_id: Uuid, session_id: Uuid) -> Result<bool, sqlx::Error> {
     sqlx::query!(
         "UPDATE ar.edge_servers e SET snapshot_due = false FROM ar.edge_sessions s WHERE e.id = $1 AND s.edge_server_id = e.id AND s.session_id = $2",
         edge_id,
@@ -209,7 +209,7 @@ pub(super) async fn end_snapshot(connection: &mut PgConnection, edge_id: Uuid, s
     )
     .execute(connection)
     .await
-    .map(|_| ())
+    .map(|done| done.rows_affected() == 1)
 }
 
 /// What an edge holds by the books, item by item.
