@@ -37,4 +37,5 @@
 \ir functions/edge_choice.sql
 \ir functions/edges_in_reach.sql
 \ir functions/edges_holding.sql
+\ir functions/decorations_held.sql
 \ir roles.sql

@@ -1,10 +1,15 @@
-//! Phones over HTTP: positions a second, each answered after its commit, beside a direct `UNNEST` of 500 rows and
-//! beside one `UPDATE` a request. On a database that waits for its disk, because that is what a commit costs.
+//! Phones over HTTP: positions a second, each answered after its commit, beside a direct `UNNEST` of 500 rows, beside
+//! one `UPDATE` a request, and beside a bare axum route that answers as much and does nothing, which is as fast as
+//! HTTP and its load are here. On a database that waits for its disk, because that is what a commit costs.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use ar_supervisor::geo::{Cells, Geog, LatLng};
+use axum::extract::Path;
+use axum::http::header;
+use axum::routing::put;
+use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use geo_types::Point;
 use serde_json::{Value, json};
@@ -26,6 +31,12 @@ const DATABASE: &str = "bench_phones";
 const EMAIL: &str = "phones@example.org";
 const PASSWORD: &str = "seven brass gears turn";
 
+/// An edge is compared with others every 30 s: what was compared long ago, because the phones were silent in other
+/// turns, would all be compared anew at once.
+const AS_IF_SENDING_ALL_ALONG: &str = "UPDATE ar.device_connections SET edge_chosen_at = now() - random() * interval '30 s'";
+/// An answer of the service.
+const ANSWER: &str = r#"{"device":{"device_id":"phone-000001","user_id":"019b0000-0000-7000-8000-000000000000","edge_server_id":"00000000-0000-0000-0000-000000000001","lat":48.1234567,"lng":11.1234567,"accuracy_meters":5.0,"h3_r9":"891f8d7a8c7ffff","connection_status":"connected","connected_at":"2026-01-01T12:00:00.123456Z","last_ping":"2026-01-01T12:00:01.123456Z","app_version":null,"device_info":null},"edge_server":{"id":"00000000-0000-0000-0000-000000000001","api_url":"https://edge.example.com","websocket_url":"wss://edge.example.com"},"reason":null,"handover":false,"stale":false}"#;
+
 /// Measures, and writes the section. `AR_BENCH_PHONES` (128) is how many ask at once.
 ///
 /// # Errors
@@ -38,24 +49,29 @@ pub(crate) async fn compare(load: Load, rounds: u64) -> Outcome<()> {
     let (user_id, token) = sign_in(&service).await?;
     let edges = fleet::add_edges(&mut direct, &SQUARE, EDGES).await?;
     let mut places = fleet::add_phones(&mut direct, &edges, user_id, PHONES).await?;
-    let tools = Tools::new(&cluster, &service, &token, &edges)?;
+    let tools = Tools::new(&cluster, &token, &edges)?;
+    let bare = serve_bare().await?;
 
-    let mut speeds: [Vec<f64>; 4] = Default::default();
+    let mut speeds: [Vec<f64>; 5] = Default::default();
     // The first round, not counted, opens connections and fills caches.
     for round in 0..=rounds {
-        let mut turn = [0.0; 4];
-        for place in 0..4_u64 {
-            let who = usize::try_from((place + round) % 4)?;
+        let mut turn = [0.0; 5];
+        for place in 0..5_u64 {
+            let who = usize::try_from((place + round) % 5)?;
+            sqlx::raw_sql(AS_IF_SENDING_ALL_ALONG).execute(&mut direct).await?;
+            sqlx::raw_sql("VACUUM ar.device_connections").execute(&mut direct).await?;
             turn[who] = match who {
-                0 => tools.phones(load)?,
+                0 => tools.phones(service.url(), load)?,
                 1 => write_directly(&mut direct, &mut places, load.seconds).await?,
                 2 => tools.updates(load.connections, load.seconds)?,
-                _ => tools.updates(1, load.seconds)?,
+                3 => tools.updates(1, load.seconds)?,
+                _ => tools.phones(&bare, load)?,
             };
-            sqlx::raw_sql("VACUUM ar.device_connections").execute(&mut direct).await?;
         }
-        let [http, unnest, many, one] = turn;
-        eprintln!("round {round}: HTTP {http:.0}/s, UNNEST {unnest:.0}/s, one UPDATE each {many:.0}/s, on one connection {one:.0}/s");
+        let [http, unnest, many, one, bare] = turn;
+        eprintln!(
+            "round {round}: HTTP {http:.0}/s, UNNEST {unnest:.0}/s, one UPDATE each {many:.0}/s, on one connection {one:.0}/s, bare {bare:.0}/s"
+        );
         if round > 0 {
             speeds.iter_mut().zip(turn).for_each(|(speeds, speed)| speeds.push(speed));
         }
@@ -69,7 +85,7 @@ pub(crate) async fn compare(load: Load, rounds: u64) -> Outcome<()> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "small")]
-fn summary(load: Load, rounds: u64, machine: &str, speeds: &[Vec<f64>; 4], (hot, updates): (i64, i64)) -> String {
+fn summary(load: Load, rounds: u64, machine: &str, speeds: &[Vec<f64>; 5], (hot, updates): (i64, i64)) -> String {
     let http = &speeds[0];
     let line = |name: String, speed: &[f64]| {
         let ratios: Vec<f64> = http.iter().zip(speed).map(|(http, speed)| http / speed).collect();
@@ -84,6 +100,7 @@ fn summary(load: Load, rounds: u64, machine: &str, speeds: &[Vec<f64>; 4], (hot,
             line("direct UNNEST of 500 rows".to_owned(), &speeds[1]),
             line(format!("one UPDATE each, {connections} connections to the database"), &speeds[2]),
             line("one UPDATE each, one connection, as the writer has".to_owned(), &speeds[3]),
+            line(format!("a bare axum route, {connections} connections, no database"), &speeds[4]),
         ],
     );
     println!("{table}");
@@ -93,9 +110,21 @@ fn summary(load: Load, rounds: u64, machine: &str, speeds: &[Vec<f64>; 4], (hot,
          - HTTP: `PUT /devices/{{id}}/location` (`wrk`, 1 thread), each answered after its commit with the device and its edge.\n\
          - direct: the same columns in arrays, one statement after the other on one connection, nothing checked and nothing answered.\n\
          - one UPDATE each: `pgbench -M prepared`, 1 thread, without HTTP; of a number in place of the position, so that no connection loads PostGIS first.\n\
+         - a bare axum route: the same requests and as long an answer, from the bench's own process without any layer; what is left of two cores by then is what HTTP, kernel and `wrk` leave.\n\
+         - Before each turn, the phones' edges were last compared at random times of the last 30 s, as if they had sent all along.\n\
          - {:.1} % of all updates touched no index.",
         100.0 * hot as f64 / updates as f64
     )
+}
+
+/// Serves a route that takes what phones send and answers as much as the service does; its address.
+async fn serve_bare() -> Outcome<String> {
+    let locate = async |Path(_): Path<String>, Json(_): Json<Value>| ([(header::CONTENT_TYPE, "application/json")], ANSWER);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    #[expect(clippy::disallowed_methods, reason = "ends with the bench")]
+    tokio::spawn(async move { axum::serve(listener, Router::new().route("/api/v1/devices/{device_id}/location", put(locate))).await });
+    Ok(url)
 }
 
 /// Registers somebody, and signs him in: his identity and token.
@@ -159,13 +188,12 @@ async fn write_directly(connection: &mut PgConnection, places: &mut [LatLng], se
 
 /// The load generators, with their scripts.
 struct Tools {
-    url: String,
     folder: TempDir,
     pgbench: Vec<String>,
 }
 
 impl Tools {
-    fn new(cluster: &BenchCluster, service: &Service, token: &str, edges: &[(Uuid, LatLng)]) -> Outcome<Self> {
+    fn new(cluster: &BenchCluster, token: &str, edges: &[(Uuid, LatLng)]) -> Outcome<Self> {
         let folder = TempDir::new()?;
         let places: Vec<String> = edges.iter().map(|(_, place)| format!("{{{:.7}, {:.7}}}", place.lat_deg(), place.lng_deg())).collect();
         let script = format!(
@@ -198,19 +226,19 @@ impl Tools {
         std::fs::write(folder.path().join("update.sql"), update)?;
         let mut pgbench: Vec<String> = ["-n", "-M", "prepared", "-j", "1", "-U", "ar_supervisor", "-h"].map(str::to_owned).to_vec();
         pgbench.extend([cluster.socket_dir().display().to_string(), DATABASE.to_owned()]);
-        Ok(Self { url: service.url().to_owned(), folder, pgbench })
+        Ok(Self { folder, pgbench })
     }
 
     /// Positions a second over HTTP.
-    fn phones(&self, load: Load) -> Outcome<f64> {
+    fn phones(&self, url: &str, load: Load) -> Outcome<f64> {
         let mut wrk = Command::new("wrk");
         wrk.args(["-t1", "--latency"]).arg(format!("-c{}", load.connections)).arg(format!("-d{}s", load.seconds));
-        wrk.arg("-s").arg(self.folder.path().join("phones.lua")).arg(&self.url);
+        wrk.arg("-s").arg(self.folder.path().join("phones.lua")).arg(url);
         let text = output(&mut wrk, "wrk")?;
         if number_after(&text, "failed ")? > 0.0 {
             return Err(format!("requests failed: {text}").into());
         }
-        eprintln!("  p50 {}, p99 {}", after(&text, "50%").unwrap_or("?"), after(&text, "99%").unwrap_or("?"));
+        eprintln!("  p50 {}, p99 {}", after(&text, " 50% ").unwrap_or("?"), after(&text, " 99% ").unwrap_or("?"));
         number_after(&text, "Requests/sec:")
     }
 

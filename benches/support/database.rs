@@ -129,7 +129,11 @@ impl BenchCluster {
     /// # Errors
     /// When it cannot be opened.
     pub(crate) async fn connect(&self, database: &str, plan_cache_mode: &str) -> Outcome<PgConnection> {
-        Ok(self.options(database).options([("plan_cache_mode", plan_cache_mode)]).connect().await?)
+        let options = self.options(database).options([("plan_cache_mode", plan_cache_mode)]);
+        // As the pool with generic plans has it.
+        let options =
+            if plan_cache_mode == "force_generic_plan" { options.options([("max_parallel_workers_per_gather", "0")]) } else { options };
+        Ok(options.connect().await?)
     }
 }
 

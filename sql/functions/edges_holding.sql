@@ -17,4 +17,4 @@ BEGIN ATOMIC
     WHERE CASE WHEN e.service_area_given THEN ST_DWithin(e.service_area, d.location, edges_holding.sync_margin_m)
                ELSE ST_DWithin(e.location, d.location, e.service_radius_km * 1000 + edges_holding.sync_margin_m) END;
 END;
-COMMENT ON FUNCTION gis.edges_holding(uuid[], double precision) IS 'Which edge servers should hold which of these decorations: the active ones inside a service area grown by sync_margin_m metres (the service''s own margin is 500; cells are kept for that much).';
+COMMENT ON FUNCTION gis.edges_holding(uuid[], double precision) IS 'Which edge servers should hold which of these decorations: the active ones inside a service area grown by sync_margin_m metres (the service''s own margin is 500 unless configured; cells are kept for that much).';

@@ -13,18 +13,25 @@ use crate::config::{Environment, LogFormat};
 use crate::db::{MIGRATOR, sql_layer_digest};
 use crate::geo::{Cells, Geog, LatLng};
 use crate::http::Tls;
+use crate::sync;
 
 /// Rows whose cells are checked unless all are asked for.
 const SAMPLE_ROWS: i64 = 100_000;
+/// Decorations that are compared with edges' rows at once.
+const SYNC_PAGE: i64 = 1_000;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Check the stored cells of every decoration, not of 100,000
+    /// Check the stored cells, and what edges should hold, of every decoration, not of 100,000
     #[arg(long)]
     all: bool,
     /// Write the right cells where stored ones are wrong
     #[arg(long)]
     repair_cells: bool,
+    /// After this database was restored from a backup: let edges know that what they hold may be newer than it, so that
+    /// each gets all of its content anew
+    #[arg(long)]
+    after_restore: bool,
 }
 
 /// What a check found: how it is, or what is wrong and what to do.
@@ -67,6 +74,10 @@ pub(super) async fn run(environment: &Environment, args: &Args) -> Outcome {
             tell("analysts' role", analyst(connection).await);
             tell("stored cells", cells(connection, args).await);
             tell("places at edges", places(connection).await);
+            if args.after_restore {
+                tell("restored", restored(connection).await);
+            }
+            tell("sync", sync(connection, args).await);
             tell("admins", admins(connection).await);
             tell("clock", clock(connection).await);
         }
@@ -130,6 +141,50 @@ async fn places(connection: &mut PgConnection) -> Finding {
         .await
         .map_err(unexpected)?;
     Ok(format!("{devices} devices at {edges} edges are counted right"))
+}
+
+/// The numbers that edges know are of a time that this database does not remember: with another epoch they are void.
+async fn restored(connection: &mut PgConnection) -> Finding {
+    let epoch = sync::begin_epoch(connection).await.map_err(unexpected)?;
+    Ok(format!(
+        "the epoch is {epoch} from now on, and no edge's session goes on. Edges connect again by themselves and get all of their content \
+         anew, serving what they have until it is complete; what they had beyond this database's state goes"
+    ))
+}
+
+/// The decoration before the newest ones, if there is one: most of what goes wrong went wrong lately.
+async fn before_newest(connection: &mut PgConnection) -> Result<Option<Uuid>, sqlx::Error> {
+    sqlx::query_scalar("SELECT id FROM ar.decorations ORDER BY id DESC OFFSET $1 LIMIT 1")
+        .bind(SAMPLE_ROWS)
+        .fetch_optional(connection)
+        .await
+}
+
+/// Edges' rows must say what edges should hold.
+async fn sync(connection: &mut PgConnection, args: &Args) -> Finding {
+    let start = if args.all { None } else { before_newest(connection).await.map_err(unexpected)? };
+    let (mut after, mut compared, mut differing) = (start, 0, Vec::new());
+    loop {
+        let page = sync::compare(connection, after, SYNC_PAGE).await.map_err(unexpected)?;
+        compared += page.decorations;
+        differing.extend(page.differing);
+        if page.last.is_none() {
+            break;
+        }
+        after = page.last;
+    }
+    if let Some(first) = differing.first() {
+        return fault(
+            format!("what edges should hold is not marked for {} of {compared} decorations, such as {first}", differing.len()),
+            "none needed: while a service runs, it mends itself within EDGE_SYNC_INTERVAL and logs it; if it comes back, tell us",
+        );
+    }
+    let sync::Standing { margin_m, uneven, pairs } = sync::standing(connection).await.map_err(unexpected)?;
+    if uneven > 0 {
+        let cure = "start a service: it covers all edges for the margin of its EDGE_SYNC_MARGIN_METERS";
+        return fault(format!("{uneven} edges are not covered, or not marked, for the margin of {margin_m} m that is in force"), cure);
+    }
+    Ok(format!("{pairs} pairs of edge and decoration are as they should be, on {compared} decorations, with a margin of {margin_m} m"))
 }
 
 /// Without an admin the service is whole, only nobody manages its content.

@@ -65,8 +65,15 @@ impl Db {
         let limits = [("statement_timeout", "5s"), ("lock_timeout", "2s"), ("idle_in_transaction_session_timeout", "10s")];
         let for_requests = config.max_connections.saturating_sub(BACKGROUND_CONNECTIONS).max(3);
         let each = for_requests / 3;
+        // A second process for a statement of some hundred microseconds, or machine code, costs many times what it saves.
+        let short = [("max_parallel_workers_per_gather", "0"), ("jit", "off")];
         let application = |purpose: &str| format!("ar-supervisor {purpose}");
-        let hot = read.clone().application_name(&application("hot")).options(limits).options([("plan_cache_mode", "force_generic_plan")]);
+        let hot = read
+            .clone()
+            .application_name(&application("hot"))
+            .options(limits)
+            .options(short)
+            .options([("plan_cache_mode", "force_generic_plan")]);
         let shaped =
             read.clone().application_name(&application("shaped")).options(limits).options([("plan_cache_mode", "force_custom_plan")]);
         // The release hook's ROLLBACK would warn each time that there was nothing to roll back.
@@ -75,9 +82,16 @@ impl Db {
             .clone()
             .application_name(&application("write"))
             .options(limits)
+            .options(short)
             .options([("client_min_messages", "error"), ("plan_cache_mode", "force_custom_plan")]);
-        let background =
-            config.primary.clone().application_name(&application("background")).options(limits).options([("client_min_messages", "error")]);
+        // Planned with what is there: a queue that was empty when its plan was kept may be long now.
+        let background = config
+            .primary
+            .clone()
+            .application_name(&application("background"))
+            .options(limits)
+            .options(short)
+            .options([("client_min_messages", "error"), ("plan_cache_mode", "force_custom_plan")]);
         Self {
             background: PgPoolOptions::new()
                 .max_connections(BACKGROUND_CONNECTIONS)

@@ -30,7 +30,8 @@ use crate::state::AppState;
 const QUEUE: usize = 1024;
 /// Most devices of a batch.
 const MAX_DEVICES: usize = 500;
-/// How long a batch waits for as many requests as the one before it had: they come back once they are answered.
+/// How long a batch waits for half as many requests as the one before it had. They come back once they are answered;
+/// but half of all that are under way are to be answered and read while the database writes the other half.
 const LINGER: Duration = Duration::from_millis(2);
 /// How often a device is tried again whose candidates were all taken by others meanwhile. Each time somebody else got
 /// a place, so this many times means that the whole fleet is filling up.
@@ -157,7 +158,7 @@ pub(super) async fn run(state: AppState, mut queue: mpsc::Receiver<Asked>) {
             };
             wait(&mut waiting, batch.take(asked));
         }
-        expected = batch.requests();
+        expected = batch.requests().div_ceil(2);
         // In a task of its own: should it panic, the next batch is written all the same.
         let written = state.lifecycle.spawn_answering(write(state.clone(), batch.into_slots()));
         if let Err(error) = written.await {

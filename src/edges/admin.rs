@@ -16,15 +16,18 @@ use uuid::Uuid;
 use super::content::{Content, ContentBody, READ_ONLY};
 use super::keys;
 use super::model::{Area, EdgeServer, Health};
+use super::reach::{Covered, Reach};
 use super::store::{self, Filters};
 use crate::audit::{self, Actor};
 use crate::db::DbError;
+use crate::geo::Metres;
 use crate::http::{
     AccessFailures, Admin, ApiError, BodyFailures, Cursor, CursorParam, FromQuery, IfMatch, IfNoneMatch, JsonBody, NotFound, Nothing, Page,
     PathId, Problem, QueryReader, ReadFailures, StrictQuery, Tags, TimePosition, etag, precondition_required, version_mismatch,
 };
 use crate::input::Faults;
 use crate::state::AppState;
+use crate::sync;
 
 /// How long after a drain began devices may still come by: they hear of their new edge with their next position.
 const DRAIN_MARGIN_S: f64 = 60.0;
@@ -107,22 +110,19 @@ struct Registered {
 }
 
 /// Refuses a drawn area that crosses itself, or is otherwise not a clean one: nothing is repaired in silence.
-async fn check_area(connection: &mut PgConnection, content: &Content) -> Result<(), ApiError> {
+async fn check_area(state: &AppState, content: &Content) -> Result<(), ApiError> {
     let Some(area) = &content.service_area else { return Ok(()) };
-    let fault = store::fault_of(connection, area).await.map_err(|error| DbError::new("checking a service area", error))?;
+    let fault = store::fault_of(state.db.write(), area).await.map_err(|error| DbError::new("checking a service area", error))?;
     let Some(reason) = fault else { return Ok(()) };
     let mut faults = Faults::default();
     faults.out_of_domain("service_area", "invalid_polygon", format!("is not a valid area: {reason}"));
     Err(faults.into())
 }
 
-/// What an admin said, with the cells that it covers: too much work for the threads that serve sockets.
-async fn covered(content: Content) -> Result<(Content, Vec<i64>), ApiError> {
-    let covering = tokio::task::spawn_blocking(move || {
-        let cells = store::cells(&content);
-        (content, cells)
-    });
-    covering.await.map_err(|error| {
+/// The cells that a reach covers: too much work for the threads that serve sockets.
+async fn covered(reach: Reach, margin: Metres) -> Result<Covered, ApiError> {
+    let covering = tokio::task::spawn_blocking(move || reach.cover(margin)).await;
+    covering.map_err(|error| {
         tracing::error!(%error, "covering a service area broke off");
         ApiError::internal()
     })
@@ -143,15 +143,22 @@ async fn create(State(state): State<AppState>, Admin(caller): Admin, body: JsonB
     let work = state.clone();
     let created = state.finish(async move {
         let failed = |error| DbError::new("registering an edge server", error);
-        let (content, cells) = covered(content).await?;
-        let mut transaction = work.db.write().begin().await.map_err(failed)?;
-        check_area(&mut transaction, &content).await?;
-        let id = store::insert(&mut transaction, &content, &cells).await.map_err(failed)?;
-        let edge_key = keys::rotate(&mut transaction, id, false).await.map_err(failed)?;
-        let detail = json!({"name": content.name});
-        let edge = conclude(&mut transaction, &Actor::from(&caller), "edge_server.create", id, detail).await.map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
-        Ok(Registered { edge, edge_key })
+        check_area(&work, &content).await?;
+        loop {
+            let margin = sync::margin(work.db.write()).await.map_err(failed)?;
+            let covered = covered(Reach::of(&content), margin).await?;
+            let mut transaction = work.db.write().begin().await.map_err(failed)?;
+            if sync::change_areas(&mut transaction).await.map_err(failed)? != margin {
+                // Another one came into force meanwhile.
+                continue;
+            }
+            let id = store::insert(&mut transaction, &content, &covered).await.map_err(failed)?;
+            let edge_key = keys::rotate(&mut transaction, id, false).await.map_err(failed)?;
+            let detail = json!({"name": content.name});
+            let edge = conclude(&mut transaction, &Actor::from(&caller), "edge_server.create", id, detail).await.map_err(failed)?;
+            transaction.commit().await.map_err(failed)?;
+            return Ok(Registered { edge, edge_key });
+        }
     });
     let created = created.await?;
     let (location, tag) = (format!("/api/v1/edge-servers/{}", created.edge.id), etag(created.edge.version));
@@ -214,6 +221,16 @@ async fn lock(connection: &mut PgConnection, id: Uuid, condition: Option<&Tags>)
     }
 }
 
+/// The cells of an edge server that is to reach elsewhere than it does, or to serve again or no more.
+async fn moved(state: &AppState, seen: &EdgeServer, content: &Content) -> Result<Option<Covered>, ApiError> {
+    let reach = Reach::of(content);
+    if reach.is_that_of(seen) && seen.is_active == content.is_active {
+        return Ok(None);
+    }
+    let margin = sync::margin(state.db.write()).await.map_err(|error| DbError::new("reading the sync margin", error))?;
+    covered(reach, margin).await.map(Some)
+}
+
 /// Replace an edge server
 ///
 /// The whole of it: what is left out gets its default. Members that the service decides itself are accepted and
@@ -245,25 +262,40 @@ async fn replace(
     let work = state.clone();
     let replaced = state.finish(async move {
         let failed = |error| DbError::new("replacing an edge server", error);
-        let mut connection = work.db.write().acquire().await.map_err(failed)?;
-        check_area(&mut connection, &content).await?;
+        check_area(&work, &content).await?;
         let id = id.read().ok_or_else(unknown_edge)?;
-        let seen = store::by_id(&mut *connection, id).await.map_err(failed)?.ok_or_else(unknown_edge)?.service_area;
-        drop(connection);
-        let is_our_circle = |area: &MultiPolygon<f64>| !seen.drawn && Area::coordinates(area) == Area::coordinates(&seen.polygons);
-        content.service_area = content.service_area.filter(|area| !is_our_circle(area));
-        // Before the lock, for which beats wait.
-        let (content, cells) = covered(content).await?;
-        let mut transaction = work.db.write().begin().await.map_err(failed)?;
-        let before = lock(&mut transaction, id, condition.as_ref()).await?;
-        if condition.is_none() {
-            return Err(precondition_required());
+        loop {
+            let seen = store::by_id(work.db.write(), id).await.map_err(failed)?.ok_or_else(unknown_edge)?;
+            let is_our_circle = |area: &MultiPolygon<f64>| {
+                !seen.service_area.drawn && Area::coordinates(area) == Area::coordinates(&seen.service_area.polygons)
+            };
+            content.service_area = content.service_area.filter(|area| !is_our_circle(area));
+            // Before any lock, for which beats and writers of decorations wait.
+            let anew = moved(&work, &seen, &content).await?;
+            let mut transaction = work.db.write().begin().await.map_err(failed)?;
+            if let Some(covered) = &anew
+                && sync::change_areas(&mut transaction).await.map_err(failed)? != covered.margin
+            {
+                // Another one came into force meanwhile.
+                continue;
+            }
+            let before = lock(&mut transaction, id, condition.as_ref()).await?;
+            if condition.is_none() {
+                return Err(precondition_required());
+            }
+            if before.version != seen.version {
+                // Somebody else was quicker; whether it moves is to be judged anew.
+                continue;
+            }
+            store::update(&mut transaction, id, &content).await.map_err(failed)?;
+            if let Some(covered) = &anew {
+                store::reach_anew(&mut transaction, id, covered).await.map_err(failed)?;
+            }
+            let detail = json!({"version": before.version + 1});
+            let edge = conclude(&mut transaction, &Actor::from(&caller), "edge_server.replace", id, detail).await.map_err(failed)?;
+            transaction.commit().await.map_err(failed)?;
+            return Ok(edge);
         }
-        store::update(&mut transaction, id, &content, &cells).await.map_err(failed)?;
-        let detail = json!({"version": before.version + 1});
-        let edge = conclude(&mut transaction, &Actor::from(&caller), "edge_server.replace", id, detail).await.map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
-        Ok(edge)
     });
     Ok(tagged(StatusCode::OK, &replaced.await?))
 }
@@ -295,6 +327,7 @@ async fn delete(
     let deleted = state.finish(async move {
         let failed = |error| DbError::new("removing an edge server", error);
         let mut transaction = work.db.write().begin().await.map_err(failed)?;
+        sync::change_areas(&mut transaction).await.map_err(failed)?;
         let edge = lock(&mut transaction, id, condition.as_ref()).await?;
         store::delete(&mut transaction, id).await.map_err(failed)?;
         let detail = json!({"name": edge.name});

@@ -11,6 +11,7 @@ mod health_check;
 mod keys;
 mod model;
 mod probe;
+mod reach;
 mod status;
 mod store;
 
@@ -19,8 +20,9 @@ pub use coverage::{area_cells, circle_cells};
 pub(crate) use health::{Beat, beat, samples};
 pub(crate) use keys::{EdgeIdentity, is_edge_key, verify as verify_key};
 pub use model::Health;
+pub(crate) use reach::{Covered, Uneven, cover_anew, ids, uneven};
+pub(crate) use store::announce;
 pub use store::{NewEdge, add};
-pub(crate) use store::{SYNC_MARGIN, announce};
 
 use utoipa_axum::router::OpenApiRouter;
 

@@ -1,20 +1,16 @@
 //! Edge servers in the database.
 
-use std::collections::HashSet;
-
 use chrono::{DateTime, Utc};
 use geo_types::{MultiPolygon, Point};
 use sqlx::{Connection, PgConnection, PgExecutor};
 use uuid::Uuid;
 
 use super::content::Content;
-use super::coverage::{area_cells, circle_cells};
 use super::model::{Area, EdgeServer, Health};
+use super::reach::{self, Covered, Reach};
 use crate::db::DbError;
-use crate::geo::{Cell, Geog, Geom, LatLng, Metres};
-
-/// How far beyond its service area an edge holds decorations, so that it has them before a phone gets there.
-pub(crate) const SYNC_MARGIN: Metres = Metres(500.0);
+use crate::geo::{Geog, Geom, LatLng};
+use crate::sync::{change_areas, mark_edge};
 
 /// An edge server with a circular service area.
 #[derive(Clone, Debug)]
@@ -35,7 +31,7 @@ pub struct NewEdge {
     pub max_connections: i32,
 }
 
-/// Adds an edge server with its area and the cells that cover it; returns its id.
+/// Adds an edge server with its area, the cells that cover it and what it is to hold; returns its id.
 ///
 /// # Errors
 /// When the database fails.
@@ -54,7 +50,8 @@ pub async fn add(connection: &mut PgConnection, edge: NewEdge) -> Result<Uuid, D
     };
     let adding = async {
         let mut transaction = connection.begin().await?;
-        let id = insert(&mut transaction, &content, &cells(&content)).await?;
+        let margin = change_areas(&mut transaction).await?;
+        let id = insert(&mut transaction, &content, &Reach::of(&content).cover(margin)).await?;
         transaction.commit().await?;
         Ok(id)
     };
@@ -150,8 +147,8 @@ pub(super) async fn lock(executor: impl PgExecutor<'_>, id: Uuid) -> Result<Opti
     query_edges!("AND e.id = $1 FOR NO KEY UPDATE OF e", id).fetch_optional(executor).await
 }
 
-/// Adds an edge server.
-pub(super) async fn insert(connection: &mut PgConnection, content: &Content, cells: &[i64]) -> Result<Uuid, sqlx::Error> {
+/// Adds an edge server, and marks what it is to hold: nobody else may change areas.
+pub(super) async fn insert(connection: &mut PgConnection, content: &Content, covered: &Covered) -> Result<Uuid, sqlx::Error> {
     let id = Uuid::now_v7();
     sqlx::query!(
         "INSERT INTO ar.edge_servers (id, name, region, api_url, websocket_url, location, service_radius_km, max_connections,
@@ -174,12 +171,13 @@ pub(super) async fn insert(connection: &mut PgConnection, content: &Content, cel
     )
     .execute(&mut *connection)
     .await?;
-    cover(connection, id, cells).await?;
+    reach::write(connection, id, covered).await?;
+    mark_edge(connection, id).await?;
     Ok(id)
 }
 
 /// Replaces what an admin decides, one version higher.
-pub(super) async fn update(connection: &mut PgConnection, id: Uuid, content: &Content, cells: &[i64]) -> Result<(), sqlx::Error> {
+pub(super) async fn update(connection: &mut PgConnection, id: Uuid, content: &Content) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "UPDATE ar.edge_servers SET name = $2, region = $3, api_url = $4, websocket_url = $5, location = $6, service_radius_km = $7,
              max_connections = $8, health_check_url = $9::varchar, is_active = $10, service_area_drawn = $11::geometry,
@@ -201,46 +199,30 @@ pub(super) async fn update(connection: &mut PgConnection, id: Uuid, content: &Co
         content.service_area.clone().map(Geom) as _,
         content.radius().0
     )
-    .execute(&mut *connection)
-    .await?;
-    cover(connection, id, cells).await
-}
-
-/// The cells that cover an edge's area grown by the sync margin, each once. It may take a while for a large area.
-pub(super) fn cells(content: &Content) -> Vec<i64> {
-    let cells = match &content.service_area {
-        Some(area) => area_cells(area, SYNC_MARGIN),
-        None => circle_cells(content.position, Metres(content.radius().0 + SYNC_MARGIN.0)),
-    };
-    cells.into_iter().collect::<HashSet<_>>().into_iter().map(Cell::to_db).collect()
-}
-
-/// Writes the cells.
-async fn cover(connection: &mut PgConnection, id: Uuid, cells: &[i64]) -> Result<(), sqlx::Error> {
-    sqlx::query!("DELETE FROM ar.edge_coverage WHERE edge_server_id = $1 AND h3_cell <> ALL ($2)", id, cells)
-        .execute(&mut *connection)
-        .await?;
-    sqlx::query!(
-        "INSERT INTO ar.edge_coverage (h3_cell, edge_server_id) SELECT cell, $2 FROM unnest($1::bigint[]) AS cell ON CONFLICT DO NOTHING",
-        cells,
-        id
-    )
     .execute(connection)
     .await
     .map(|_| ())
 }
 
+/// What follows when an edge reaches elsewhere from now on, or serves again or no more: other cells, and what it is to
+/// hold is marked. Nobody else may change areas.
+pub(super) async fn reach_anew(connection: &mut PgConnection, id: Uuid, covered: &Covered) -> Result<(), sqlx::Error> {
+    reach::write(connection, id, covered).await?;
+    mark_edge(connection, id).await.map(|_| ())
+}
+
 /// Why a drawn area is not a clean one; none when it is.
-pub(super) async fn fault_of(connection: &mut PgConnection, area: &MultiPolygon<f64>) -> Result<Option<String>, sqlx::Error> {
+pub(super) async fn fault_of(executor: impl PgExecutor<'_>, area: &MultiPolygon<f64>) -> Result<Option<String>, sqlx::Error> {
     let judged = sqlx::query!(
         r#"SELECT ST_IsValid(a.area) AS "valid!", ST_IsValidReason(a.area) AS "reason!" FROM (SELECT $1::geometry AS area) AS a"#,
         Geom(area.clone()) as _
     );
-    let judged = judged.fetch_one(connection).await?;
+    let judged = judged.fetch_one(executor).await?;
     Ok((!judged.valid).then_some(judged.reason))
 }
 
-/// Takes an edge server out of service for good: its keys and what it was to hold go, its history stays.
+/// Takes an edge server out of service for good: its keys and what it was to hold go, its history stays. Nobody may
+/// mark for it meanwhile.
 pub(super) async fn delete(connection: &mut PgConnection, id: Uuid) -> Result<(), sqlx::Error> {
     sqlx::query!("UPDATE ar.edge_servers SET deleted_at = now(), updated_at = now(), version = version + 1 WHERE id = $1", id)
         .execute(&mut *connection)

@@ -86,7 +86,12 @@ fn access_of(operation: &Value) -> Option<Access> {
 }
 
 /// Lets in who may come in, and notes who it is.
-pub(super) async fn layer(State((state, table)): State<(AppState, Arc<AccessTable>)>, mut request: Request, next: Next) -> Response {
+pub(super) async fn around<F: Future<Output = Response>>(
+    state: AppState,
+    table: Arc<AccessTable>,
+    mut request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let path = matched.as_ref().map_or("", MatchedPath::as_str);
     let Some(access) = table.access(path, request.method()) else {
@@ -106,7 +111,7 @@ pub(super) async fn layer(State((state, table)): State<(AppState, Arc<AccessTabl
     };
     let is_private = access != Access::Anyone(Class::Public);
     let run = async {
-        let mut response = next.run(request).await;
+        let mut response = next(request).await;
         if is_private {
             // What is for one person is kept by no cache.
             response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
@@ -258,7 +263,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
             return Err(forbidden(FOR_ADMINS));
         };
         let address = address_of(&parts.extensions);
-        let request_id = parts.extensions.get::<RequestId>().map(|RequestId(id)| id.clone()).unwrap_or_default();
+        let request_id = parts.extensions.get::<RequestId>().map_or_else(String::new, |id| id.as_str().to_owned());
         Ok(Self { identity, address, request_id })
     }
 }

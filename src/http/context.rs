@@ -1,13 +1,14 @@
 //! The outermost layer: every request gets an id and a span, every response carries the id, every error a
 //! problem document, and the log one line.
 
+use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -18,24 +19,30 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The request's id, for handlers that write it down.
 #[derive(Clone)]
-pub(super) struct RequestId(pub(super) String);
+pub(super) struct RequestId(HeaderValue);
+
+impl RequestId {
+    /// As text.
+    pub(super) fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+}
 
 /// Wraps a request: see the head of this file.
-pub(super) async fn layer(mut request: Request, next: Next) -> Response {
+pub(super) async fn around<F: Future<Output = Response>>(mut request: Request, next: impl FnOnce(Request) -> F) -> Response {
     let started = Instant::now();
-    let request_id = request.headers().get(&X_REQUEST_ID).filter(|id| is_sane(id)).cloned().unwrap_or_else(new_id);
-    let id_text = request_id.to_str().unwrap_or_default().to_owned();
-    let trace = request.headers().get(&TRACEPARENT).and_then(|value| trace_id(value.to_str().ok()?).map(str::to_owned));
+    let request_id = RequestId(request.headers().get(&X_REQUEST_ID).filter(|id| is_sane(id)).cloned().unwrap_or_else(new_id));
+    let trace = request.headers().get(&TRACEPARENT).and_then(|value| trace_id(value.to_str().ok()?));
+    let span = tracing::info_span!("request", request_id = request_id.as_str(), trace_id = trace, method = %request.method());
     let method = request.method().clone();
-    request.extensions_mut().insert(RequestId(id_text.clone()));
-    let span = tracing::info_span!("request", request_id = id_text, trace_id = trace, %method);
+    request.extensions_mut().insert(request_id.clone());
     async move {
-        // Set by the router, below us: the path's pattern never holds positions or tokens.
-        let mut response = next.run(request).await;
-        write_problem(&mut response, &id_text);
-        response.headers_mut().insert(X_REQUEST_ID, request_id);
+        let mut response = next(request).await;
+        write_problem(&mut response, request_id.as_str());
+        response.headers_mut().insert(X_REQUEST_ID, request_id.0);
         let status = response.status().as_u16();
-        let route = response.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str).to_owned();
+        // Set by the router, below us: the path's pattern never holds positions or tokens.
+        let route = response.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str);
         let elapsed_ms = started.elapsed().as_secs_f64() * 1e3;
         if response.status().is_server_error() {
             tracing::warn!(status, elapsed_ms, route, "{method} {route} answered {status}");
@@ -49,9 +56,9 @@ pub(super) async fn layer(mut request: Request, next: Next) -> Response {
 }
 
 /// Inside the router: hands the matched route to the layer outside.
-pub(super) async fn note_route(request: Request, next: Next) -> Response {
+pub(super) async fn note_route<F: Future<Output = Response>>(request: Request, next: impl FnOnce(Request) -> F) -> Response {
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let mut response = next.run(request).await;
+    let mut response = next(request).await;
     if let Some(route) = route {
         response.extensions_mut().insert(route);
     }
@@ -83,12 +90,14 @@ fn write_problem(response: &mut Response, request_id: &str) {
     *response.body_mut() = Body::from(body);
 }
 
-/// The answer to a panic: logged with its message, told to nobody.
-#[expect(clippy::needless_pass_by_value, reason = "the signature that catch-panic wants")]
-pub(super) fn panic_response(panic: Box<dyn std::any::Any + Send + 'static>) -> Response {
-    let message = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    tracing::error!(panic = message.unwrap_or("of another type"), "a handler panicked");
-    (StatusCode::INTERNAL_SERVER_ERROR, ApiError::internal()).into_response()
+/// Answers what panics: it is logged with its message, and told to nobody.
+pub(super) async fn catch_panic(answering: impl Future<Output = Response>) -> Response {
+    // Nothing of the request is used afterwards.
+    AssertUnwindSafe(answering).catch_unwind().await.unwrap_or_else(|panic| {
+        let message = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        tracing::error!(panic = message.unwrap_or("of another type"), "a handler panicked");
+        (StatusCode::INTERNAL_SERVER_ERROR, ApiError::internal()).into_response()
+    })
 }
 
 /// A caller's id is used when it is a short token; anything else could forge log lines.
@@ -98,7 +107,8 @@ fn is_sane(id: &HeaderValue) -> bool {
 }
 
 fn new_id() -> HeaderValue {
-    HeaderValue::from_str(&Uuid::now_v7().to_string()).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
+    let mut text = Uuid::encode_buffer();
+    HeaderValue::from_str(Uuid::now_v7().hyphenated().encode_lower(&mut text)).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
 }
 
 /// The trace id of a W3C `traceparent`, when that is well formed.

@@ -6,17 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::StatusCode;
-use axum::middleware::{self, Next};
+use axum::middleware;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use tower::util::option_layer;
-use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::{CompressionLayer, CompressionLevel};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::access::{self, AccessTable};
+use super::around::{Around, AroundLayer, Inner, Inside};
 use super::place::Place;
 use super::{ApiError, context, docs, health, security};
 use crate::state::AppState;
@@ -34,8 +34,8 @@ pub fn router(state: AppState) -> Router {
     let table = Arc::new(AccessTable::of(&openapi));
     let api = api
         .with_state(state.clone())
-        .route_layer(middleware::from_fn_with_state((state.clone(), table), access::layer))
-        .route_layer(middleware::from_fn_with_state(state.clone(), shed));
+        // Only the routes inside know which of them matched.
+        .route_layer(AroundLayer(AroundApi { state: state.clone(), table }));
     let pages = docs::routes(openapi)
         .merge(crate::hub::pages())
         .route("/", get(|| async { Redirect::temporary("/docs/") }))
@@ -43,19 +43,61 @@ pub fn router(state: AppState) -> Router {
     // Sockets look after themselves: who may open one is looked at there, because a browser cannot send a header.
     let sockets = crate::hub::routes().with_state(state.clone());
     let cors = option_layer(security::cors(&state.http.allowed_origins));
-    Router::new()
-        .merge(api)
-        .merge(pages)
+    let compression = CompressionLayer::new().quality(CompressionLevel::Fastest);
+    pages
         .merge(sockets)
-        // Only the routes inside know which of them matched.
-        .route_layer(middleware::from_fn(context::note_route))
-        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
-        .layer(middleware::from_fn(limit_time))
-        .layer(middleware::from_fn(limit_head))
-        .layer(cors)
-        .layer(middleware::from_fn_with_state(state, security::layer))
-        .layer(CatchPanicLayer::custom(context::panic_response))
-        .layer(middleware::from_fn(context::layer))
+        .route_layer(AroundLayer(AroundPages))
+        .merge(api)
+        // Outermost first; one layer to the router.
+        .layer((AroundLayer(AroundAll { state }), cors, AroundLayer(WithinLimits), compression))
+}
+
+/// Outermost: see the head of this file.
+#[derive(Clone)]
+struct AroundAll {
+    state: AppState,
+}
+
+impl Around for AroundAll {
+    fn answer<S: Inner>(self, request: Request, inside: Inside<S>) -> impl Future<Output = Response> + Send {
+        context::around(request, |request| context::catch_panic(security::around(self.state, request, |request| inside.answer(request))))
+    }
+}
+
+/// Size of the head, and time.
+#[derive(Clone)]
+struct WithinLimits;
+
+impl Around for WithinLimits {
+    fn answer<S: Inner>(self, request: Request, inside: Inside<S>) -> impl Future<Output = Response> + Send {
+        limit_head(request, |request| limit_time(request, |request| inside.answer(request)))
+    }
+}
+
+/// Around each route of the API: load, access.
+#[derive(Clone)]
+struct AroundApi {
+    state: AppState,
+    table: Arc<AccessTable>,
+}
+
+impl Around for AroundApi {
+    fn answer<S: Inner>(self, request: Request, inside: Inside<S>) -> impl Future<Output = Response> + Send {
+        let Self { state, table } = self;
+        context::note_route(request, move |request| {
+            shed(state.clone(), request, move |request| access::around(state, table, request, |request| inside.answer(request)))
+        })
+    }
+}
+
+/// Around what is not in the document.
+#[derive(Clone)]
+struct AroundPages;
+
+impl Around for AroundPages {
+    fn answer<S: Inner>(self, request: Request, inside: Inside<S>) -> impl Future<Output = Response> + Send {
+        context::note_route(request, |request| inside.answer(request))
+    }
 }
 
 /// The documented routes: what OpenAPI publishes is read off these.
@@ -74,7 +116,7 @@ pub(super) fn api_routes() -> OpenApiRouter<AppState> {
 }
 
 /// 414 and 431: before anything is looked up.
-async fn limit_head(request: Request, next: Next) -> Response {
+async fn limit_head<F: Future<Output = Response>>(request: Request, next: impl FnOnce(Request) -> F) -> Response {
     let target_bytes = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
     if target_bytes > MAX_HEAD_PART_BYTES {
         return StatusCode::URI_TOO_LONG.into_response();
@@ -83,15 +125,15 @@ async fn limit_head(request: Request, next: Next) -> Response {
     if header_bytes > MAX_HEAD_PART_BYTES {
         return StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE.into_response();
     }
-    next.run(request).await
+    next(request).await
 }
 
 /// 503 when a request takes too long: our slow database, mostly. A slow body has been answered 408 before.
-async fn limit_time(request: Request, next: Next) -> Response {
+async fn limit_time<F: Future<Output = Response>>(request: Request, next: impl FnOnce(Request) -> F) -> Response {
     if request.uri().path() == IMPORT_PATH {
-        return next.run(request).await;
+        return next(request).await;
     }
-    match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
+    match tokio::time::timeout(REQUEST_TIMEOUT, next(request)).await {
         Ok(response) => response,
         Err(_elapsed) => ApiError::unavailable("timeout", "the request took longer than 10 s").into_response(),
     }
@@ -99,14 +141,14 @@ async fn limit_time(request: Request, next: Next) -> Response {
 
 /// 503 at once when more requests are under way than could be answered in time: better than a queue that
 /// makes all of them late. Health stays outside.
-async fn shed(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+async fn shed<F: Future<Output = Response>>(state: AppState, mut request: Request, next: impl FnOnce(Request) -> F) -> Response {
     if request.uri().path().starts_with("/health/") {
-        return next.run(request).await;
+        return next(request).await;
     }
     match Place::take(&state.in_flight) {
         Ok(place) => {
             request.extensions_mut().insert(place.clone());
-            let response = next.run(request).await;
+            let response = next(request).await;
             place.give_up();
             response
         }

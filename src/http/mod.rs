@@ -4,6 +4,7 @@
 mod accept;
 mod access;
 mod api_error;
+mod around;
 mod body;
 mod client;
 mod conditional;

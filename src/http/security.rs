@@ -1,9 +1,8 @@
 //! What every response says about itself to browsers, and that secrets do not travel in the clear.
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::time::Duration;
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -20,7 +19,11 @@ const DOCS_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline';
 const HSTS: &str = "max-age=31536000";
 
 /// Finds out who the client is, redirects or refuses plain HTTP where that is wished, and sets the headers.
-pub(super) async fn layer(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+pub(super) async fn around<F: Future<Output = Response>>(
+    state: AppState,
+    mut request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     let config = &state.http;
     let client = Client::of(request.extensions().get::<Peer>().copied(), request.headers(), &config.trusted_proxies);
     request.extensions_mut().insert(client);
@@ -31,7 +34,7 @@ pub(super) async fn layer(State(state): State<AppState>, mut request: Request, n
     let refused = if require_https && !client.secure && !path.starts_with("/health/") { Some(insecure(&request)) } else { None };
     let mut response = match refused {
         Some(response) => response,
-        None => next.run(request).await,
+        None => next(request).await,
     };
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -144,7 +144,7 @@ pub(crate) struct DeviceLocation {
 #[serde(expecting = "an object")]
 pub(crate) struct SyncAck {
     /// The batch.
-    #[schema(minimum = 1, example = 1)]
+    #[schema(minimum = 0, example = 1)]
     pub(crate) batch_id: u64,
     /// One for each of its entries, removals included, in any order.
     #[schema(max_items = 1000)]
@@ -158,7 +158,7 @@ pub(crate) struct SyncResult {
     /// The decoration.
     pub(crate) id: Uuid,
     /// Number of the entry.
-    #[schema(minimum = 1, example = 4711)]
+    #[schema(minimum = 0, example = 4711)]
     pub(crate) sync_version: i64,
     /// Whether the edge has it now; also true of an entry that it had already, or had a newer one of.
     pub(crate) ok: bool,
@@ -482,6 +482,7 @@ impl Digests {
         if self.buckets.len() > MAX_BUCKETS {
             return Err(format!("buckets has more than {MAX_BUCKETS} items"));
         }
+        check_bucket(self.bits, 0)?;
         self.buckets.iter().try_for_each(|bucket| {
             check_bucket(self.bits, bucket.prefix)?;
             bucket.held.digest("digest").map(|_| ())
@@ -549,7 +550,7 @@ fn check_number(number: i64) -> Result<(), String> {
 }
 
 fn check_bucket(bits: u8, prefix: u32) -> Result<(), String> {
-    if bits <= MAX_BITS && prefix >> bits == 0 { Ok(()) } else { Err(format!("there is no bucket {prefix} of {bits} bits")) }
+    if bits <= MAX_BITS && prefix >> MAX_BITS == 0 { Ok(()) } else { Err(format!("there is no bucket {prefix} of {bits} bits")) }
 }
 
 fn check_device_id(text: &str) -> Result<(), String> {

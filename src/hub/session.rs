@@ -160,13 +160,14 @@ pub(super) async fn device_notices(
 ) -> Result<Vec<DeviceNotice>, sqlx::Error> {
     sqlx::query_as!(
         DeviceNotice,
-        r#"SELECT number AS "number!", edge_server_id AS "edge_server_id!", device_id AS "device_id!", assigned AS "assigned!"
-           FROM (
-               SELECT n.*, row_number() OVER (PARTITION BY n.edge_server_id ORDER BY n.number) AS place
-               FROM ar.edge_device_notices n JOIN ar.edge_sessions s ON s.edge_server_id = n.edge_server_id
-               WHERE s.instance_id = $1 AND n.edge_server_id <> ALL ($2)
-           ) AS waiting
-           WHERE place <= $3 ORDER BY number LIMIT $4"#,
+        // By edge, so that what one of them has waiting is not read to find the first of it.
+        r#"SELECT n.number AS "number!", n.edge_server_id AS "edge_server_id!", n.device_id AS "device_id!", n.assigned AS "assigned!"
+           FROM ar.edge_sessions s CROSS JOIN LATERAL (
+               SELECT w.number, w.edge_server_id, w.device_id, w.assigned FROM ar.edge_device_notices w
+               WHERE w.edge_server_id = s.edge_server_id ORDER BY w.number LIMIT $3
+           ) AS n
+           WHERE s.instance_id = $1 AND s.edge_server_id <> ALL ($2)
+           ORDER BY n.number LIMIT $4"#,
         instance_id,
         behind,
         NOTICES_OF_AN_EDGE,

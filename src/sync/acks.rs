@@ -78,7 +78,9 @@ async fn write(state: &AppState, acks: Vec<Acknowledged>) {
         Ok(changes) => changes,
         Err(error) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "acknowledgements are lost: what they were for is sent again");
-            acks.iter().for_each(|ack| ack.session.machine().not_recorded(ack.batch_id));
+            for ack in &acks {
+                ack.session.machine().not_recorded(ack.batch_id);
+            }
             return state.sync.wake(acks.iter().map(|ack| ack.session.edge_id));
         }
     };

@@ -130,7 +130,8 @@ impl Comparison {
     pub(super) fn digests(&mut self, bits: u8, buckets: impl Iterator<Item = (u32, Sum)>, last: bool, now_ms: u64) {
         let State::Asked(theirs) = &mut self.state else { return };
         if bits == self.bits {
-            theirs.extend(buckets);
+            // A bucket that cannot be is as good as one that is left out.
+            theirs.extend(buckets.filter(|(prefix, _)| prefix >> bits == 0));
             (self.asked_ms, self.asked_again) = (now_ms, false);
             if last {
                 self.state = State::Answered(std::mem::take(theirs));

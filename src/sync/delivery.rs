@@ -19,6 +19,8 @@ use crate::state::AppState;
 
 /// How often what is late is looked for.
 const TICK: Duration = Duration::from_millis(500);
+/// Rest after the database failed.
+const PAUSE: Duration = Duration::from_secs(1);
 /// How often what no notice told of is looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3);
 /// Edges that are looked after at once, and decorations that are held for them meanwhile.
@@ -63,7 +65,9 @@ pub(super) async fn deliver_until(state: AppState) {
         heed_told(&state).await;
         let hot = std::mem::take(&mut *sync.hot.lock().unwrap_or_else(PoisonError::into_inner));
         let sessions: Vec<_> = hot.into_iter().filter_map(|edge_id| sync.sessions.find(edge_id)).collect();
-        deliver(&state, &sessions).await;
+        if !deliver(&state, &sessions).await {
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 }
 
@@ -88,32 +92,39 @@ async fn heed_told(state: &AppState) {
     }
 }
 
-/// Does for each session what is to be done.
-async fn deliver(state: &AppState, sessions: &[Arc<Session>]) {
+/// Does for each session what is to be done; false when the database failed.
+async fn deliver(state: &AppState, sessions: &[Arc<Session>]) -> bool {
     let now_ms = state.sync.now_ms();
     let mut wishes: Vec<(Arc<Session>, usize)> = Vec::new();
     for session in sessions {
         wishes.extend(advance(state, session, now_ms).map(|most| (Arc::clone(session), most)));
     }
     if wishes.is_empty() {
-        return;
+        return true;
     }
     let crowded = state.sync.sessions.all().iter().map(|session| session.machine().bytes_in_flight()).sum::<usize>() > MAX_BYTES_IN_FLIGHT;
     if crowded {
         let (idle, busy): (Vec<_>, _) = wishes.into_iter().partition(|(session, _)| session.machine().bytes_in_flight() == 0);
         // These are asked again at the next tick.
-        busy.iter().for_each(|(session, _)| session.machine().not_found());
+        for (session, _) in &busy {
+            session.machine().not_found();
+        }
         wishes = idle;
     }
+    let mut succeeded = true;
     for wishes in wishes.chunks(EDGES_AT_ONCE) {
         let reading =
             within_deadline(state.db.background(), "reading what is due", async |connection| read(state, connection, wishes).await);
         if let Err(error) = reading.await {
             tracing::warn!(error = &error as &dyn std::error::Error, "{}: trying again", error.doing());
-            wishes.iter().for_each(|(session, _)| session.machine().not_found());
+            for (session, _) in wishes {
+                session.machine().not_found();
+            }
+            succeeded = false;
         }
         state.sync.wake(wishes.iter().map(|(session, _)| session.edge_id));
     }
+    succeeded
 }
 
 /// Has the state machine say what is to be said, and the books mended; how many due rows it would look at, if any.
@@ -173,7 +184,9 @@ async fn send(state: &AppState, connection: &mut PgConnection, group: Vec<Dues>)
     for Dues { session, rows, all } in group {
         let entries = rows.into_iter().filter_map(entry).collect();
         let batches = session.machine().found(entries, all, state.sync.now_ms());
-        batches.into_iter().for_each(|batch| session.send(batch));
+        for batch in batches {
+            session.send(batch);
+        }
     }
     Ok(())
 }

@@ -110,10 +110,16 @@ mod tests {
     fn a_set_does_not_know_the_order_it_came_in() {
         let (mut a, mut b) = (Sum::default(), Sum::default());
         let ids = [1, 2, 3].map(Uuid::from_u128);
-        ids.iter().for_each(|id| a.add(*id, 7));
-        ids.iter().rev().for_each(|id| b.add(*id, 7));
+        for id in ids {
+            a.add(id, 7);
+        }
+        for id in ids.into_iter().rev() {
+            b.add(id, 7);
+        }
         assert_eq!(a, b);
-        ids.iter().for_each(|id| a.take(*id, 7));
+        for id in ids {
+            a.take(id, 7);
+        }
         assert_eq!(a, Sum::default());
     }
 

@@ -4,20 +4,24 @@
 //! `delivery`, which reads what is due at the edges whose sockets are here → `machine` says what goes out → the edge
 //! acknowledges, and `acks` writes that into the books. When an edge holds something else than the books say, `repair`
 //! compares digests. `session` is one socket's part in it; the wire is in `hub`. What
-//! admins see of it and do to it: `routes`, `status`, `resend`; figures for others: `totals`.
+//! admins see of it and do to it: `routes`, `status`, `resend`; figures for others: `totals`. `margin` is how far beyond its
+//! area an edge holds; `reconcile` compares the books with what should stand in them.
 
 mod acks;
 mod comparison;
 mod delivery;
 mod digest;
 mod machine;
+mod margin;
 mod model;
+mod reconcile;
 mod repair;
 mod resend;
 mod routes;
 mod session;
 #[cfg(test)]
 mod simulation;
+mod standing;
 mod status;
 mod store;
 mod totals;
@@ -35,11 +39,13 @@ pub(crate) use digest::{Digest, MAX_BITS, Sum, bucket};
 #[cfg(test)]
 pub(crate) use machine::Books;
 pub(crate) use machine::Machine;
+pub(crate) use reconcile::compare;
 pub(crate) use routes::routes;
 pub(crate) use session::Session;
+pub(crate) use standing::{Standing, begin_epoch, standing};
 pub(crate) use store::books;
 pub(crate) use totals::{SyncFigures, figures, lags, waiting};
-pub(crate) use wanted::mark_for_edges;
+pub(crate) use wanted::{change_areas, hold_areas, margin, mark_edge, mark_for_edges};
 
 use crate::db::Notice;
 use crate::hub::protocol::{Digests, Inventory, SyncAck, SyncRequest};
@@ -178,4 +184,11 @@ pub(crate) fn keep(state: &AppState) {
     lifecycle.spawn(delivery::sweep_until(state.clone()));
     lifecycle.spawn(acks::write_until(state.clone()));
     lifecycle.spawn(resend::resend_until(state.clone()));
+    lifecycle.spawn(hold_right(state.clone()));
+}
+
+/// Brings the margin into force, and then sees to it that nothing went past the marks.
+async fn hold_right(state: AppState) {
+    margin::bring_into_force(&state).await;
+    reconcile::run(&state).await;
 }

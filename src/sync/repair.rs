@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
@@ -13,6 +14,9 @@ use super::session::Session;
 use super::store;
 use crate::db::within_deadline;
 use crate::state::AppState;
+
+/// Rest after the database failed.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Does for a session what its state machine asks of the books. What fails is asked again.
 pub(super) async fn repair(state: AppState, session: Arc<Session>, act: Act) {
@@ -26,8 +30,8 @@ pub(super) async fn repair(state: AppState, session: Arc<Session>, act: Act) {
             if let Err(error) = mending.await {
                 tracing::warn!(error = &error as &dyn std::error::Error, edge = %session.edge_id, "{}: trying again", error.doing());
                 session.machine().failed(&act);
-                // The next tick asks again.
-                return;
+                // The next tick asks again; all have to wait while the database fails.
+                tokio::time::sleep(PAUSE).await;
             }
             drop(place);
         }

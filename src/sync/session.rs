@@ -25,6 +25,7 @@ impl Weight for Decoration {
 }
 
 /// One socket's sync.
+#[expect(clippy::struct_field_names, reason = "it is the socket's session, as everywhere")]
 pub(crate) struct Session {
     pub(super) edge_id: Uuid,
     pub(super) session_id: Uuid,
@@ -60,7 +61,7 @@ impl Session {
 
     /// Sends what is due.
     pub(super) fn send(&self, batch: Batch<Decoration>) {
-        let Batch { batch_id, entries, snapshot } = batch;
+        let Batch { id: batch_id, entries, snapshot } = batch;
         let version = entries.iter().map(|entry| entry.number).max().unwrap_or(0);
         let (mut decorations, mut removed) = (Vec::with_capacity(entries.len()), Vec::new());
         for Entry { id, number, content } in entries {
@@ -77,7 +78,7 @@ impl Session {
     pub(super) fn say(&self, act: Act) -> Option<Act> {
         let message = match act {
             Act::SendLast { batch_id, first } => {
-                self.send(Batch { batch_id, entries: Vec::new(), snapshot: Some((first, true)) });
+                self.send(Batch { id: batch_id, entries: Vec::new(), snapshot: Some((first, true)) });
                 return None;
             }
             Act::SendCheckpoint { number, held } => {
@@ -121,5 +122,54 @@ impl Sessions {
 
     pub(super) fn all(&self) -> Vec<Arc<Session>> {
         self.0.iter().map(|session| Arc::clone(&session)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, Utc};
+
+    use super::*;
+    use crate::decorations::{AssetType, H3};
+    use crate::geo::{Cells, LatLng};
+
+    /// What takes the most room that there may be.
+    #[test]
+    fn no_decoration_takes_more_than_is_reckoned_with() {
+        let cells = Cells::of(LatLng::new(-12.345_678_901_234_567, -123.456_789_012_345_67).expect("on Earth"));
+        let text = |length: usize| "\"".repeat(length);
+        let decoration = Decoration {
+            id: Uuid::max(),
+            name: text(255),
+            description: Some("\n".repeat(2_000)),
+            category: text(100),
+            lat: -12.345_678_901_234_567,
+            lng: -123.456_789_012_345_67,
+            radius_meters: i32::MIN,
+            height_offset: -1.234_567_890_123_456_7e-300,
+            low_res_url: Some(text(500)),
+            medium_res_url: Some(text(500)),
+            high_res_url: None,
+            scale_x: -1.234_567_890_123_456_7e-300,
+            scale_y: -1.234_567_890_123_456_7e-300,
+            scale_z: -1.234_567_890_123_456_7e-300,
+            rotation_x: -1.234_567_890_123_456_7e-300,
+            rotation_y: -1.234_567_890_123_456_7e-300,
+            rotation_z: -1.234_567_890_123_456_7e-300,
+            asset_type: AssetType::Animation,
+            file_size_bytes: Some(i64::MIN),
+            is_active: false,
+            version: i64::MIN,
+            h3: H3 { r5: cells.r5, r7: cells.r7, r9: cells.r9 },
+            created_at: DateTime::<Utc>::MIN_UTC,
+            updated_at: DateTime::<Utc>::MIN_UTC,
+        };
+        let reckoned = decoration.bytes();
+        let written = text_of(decoration);
+        assert!(written <= reckoned, "{written} {reckoned}");
+    }
+
+    fn text_of(decoration: Decoration) -> usize {
+        serde_json::to_string(&NumberedDecoration { sync_version: i64::MIN, decoration }).expect("JSON").len()
     }
 }

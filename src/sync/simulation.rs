@@ -145,7 +145,9 @@ impl Database {
         }
         let sum = |items: &[(Uuid, i64)]| {
             let mut sum = Sum::default();
-            items.iter().for_each(|(id, number)| sum.add(*id, *number));
+            for (id, number) in items {
+                sum.add(*id, *number);
+            }
             sum
         };
         ours.retain(|prefix, items| theirs.get(prefix).copied().unwrap_or_default() != sum(items));
@@ -295,7 +297,7 @@ impl World {
     }
 
     /// A message of the newest connection is on its way: later than the one before, unless the way is mangled.
-    fn carry(&mut self, event: Event) {
+    fn carry(&mut self, event: &Event) {
         let mangled = self.mangled && self.chaos;
         if mangled && self.random.chance(0.05) {
             return;
@@ -307,8 +309,8 @@ impl World {
         }
     }
 
-    fn to_edge(&mut self, message: ToEdge) {
-        self.carry(Event::ToEdge(self.connection, message));
+    fn send(&mut self, message: ToEdge) {
+        self.carry(&Event::ToEdge(self.connection, message));
     }
 
     fn run(&mut self, until_ms: u64) {
@@ -357,16 +359,16 @@ impl World {
             Event::Found(connection, entries, all) if connection == self.connection => {
                 let Some(machine) = &mut self.machine else { return };
                 for batch in machine.found(entries, all, now_ms) {
-                    self.to_edge(ToEdge::Batch(batch));
+                    self.send(ToEdge::Batch(batch));
                 }
                 self.advance();
             }
             Event::Recorded(connection, batch_id, changes, failed) if connection == self.connection => {
                 let Some(machine) = &mut self.machine else { return };
                 if failed {
-                    machine.not_recorded(batch_id)
+                    machine.not_recorded(batch_id);
                 } else {
-                    machine.recorded(batch_id, &changes)
+                    machine.recorded(batch_id, &changes);
                 }
                 self.advance();
             }
@@ -462,7 +464,7 @@ impl World {
 
     fn at_edge(&mut self, message: ToEdge) {
         match message {
-            ToEdge::Batch(Batch { batch_id, entries, snapshot }) => {
+            ToEdge::Batch(Batch { id: batch_id, entries, snapshot }) => {
                 let (puts, removals): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| entry.content.is_some());
                 let put =
                     |entry: &&Entry<u64>| Put { id: entry.id, sync_version: entry.number, fingerprint: entry.content.expect("a put") };
@@ -474,23 +476,23 @@ impl World {
                     snapshot: snapshot.map(|(first, last)| SnapshotPart { first, last }),
                 };
                 let ack = self.content.apply(&batch).ack;
-                self.carry(Event::FromEdge(self.connection, FromEdge::Ack(ack)));
+                self.carry(&Event::FromEdge(self.connection, FromEdge::Ack(ack)));
             }
             ToEdge::Checkpoint(version, sum) => {
                 let held = protocol::Held { count: sum.count, digest: sum.digest.to_string() };
                 if let Some(reason) = self.content.checkpoint(&Checkpoint { version, held }) {
-                    self.carry(Event::FromEdge(self.connection, FromEdge::Request(reason)));
+                    self.carry(&Event::FromEdge(self.connection, FromEdge::Request(reason)));
                 }
             }
             ToEdge::AskDigests(bits) => {
                 for part in self.content.digests(bits.into()) {
-                    self.carry(Event::FromEdge(self.connection, FromEdge::Digests(part)));
+                    self.carry(&Event::FromEdge(self.connection, FromEdge::Digests(part)));
                 }
             }
             ToEdge::AskInventory(bits, prefixes) => {
                 for prefix in prefixes {
                     let inventory = self.content.inventory(bits.into(), prefix);
-                    self.carry(Event::FromEdge(self.connection, FromEdge::Inventory(inventory)));
+                    self.carry(&Event::FromEdge(self.connection, FromEdge::Inventory(inventory)));
                 }
             }
         }
@@ -539,11 +541,11 @@ impl World {
                     return;
                 }
                 Act::SendLast { batch_id, first } => {
-                    self.to_edge(ToEdge::Batch(Batch { batch_id, entries: Vec::new(), snapshot: Some((first, true)) }));
+                    self.send(ToEdge::Batch(Batch { id: batch_id, entries: Vec::new(), snapshot: Some((first, true)) }));
                 }
-                Act::SendCheckpoint { number, held } => self.to_edge(ToEdge::Checkpoint(number, held)),
-                Act::AskDigests { bits } => self.to_edge(ToEdge::AskDigests(bits)),
-                Act::AskInventory { bits, prefixes } => self.to_edge(ToEdge::AskInventory(bits, prefixes)),
+                Act::SendCheckpoint { number, held } => self.send(ToEdge::Checkpoint(number, held)),
+                Act::AskDigests { bits } => self.send(ToEdge::AskDigests(bits)),
+                Act::AskInventory { bits, prefixes } => self.send(ToEdge::AskInventory(bits, prefixes)),
                 act => {
                     let ms = self.up_to(200);
                     self.after(ms, Event::Done(self.connection, act));
@@ -622,6 +624,7 @@ fn faults_after(seed: u64, mangled: bool, calm_ms: u64) -> Vec<String> {
     world.faults()
 }
 
+#[expect(clippy::disallowed_methods, reason = "tests read their own variables")]
 fn seeds(few: u64) -> impl Iterator<Item = u64> {
     let count = match std::env::var("AR_TEST_FULL") {
         Ok(text) if text == "1" => 1_000,

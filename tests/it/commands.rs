@@ -16,16 +16,16 @@ fn program() -> Command {
     program
 }
 
-fn url_of(options: &sqlx::postgres::PgConnectOptions) -> String {
+pub(crate) fn url_of(options: &sqlx::postgres::PgConnectOptions) -> String {
     let socket = options.get_socket().expect("a Unix socket").display();
     format!("postgres:///{}?host={socket}&user=ar_supervisor", options.get_database().expect("a database"))
 }
 
-fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+pub(crate) fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     program().args(arguments).envs(variables.iter().copied()).output().expect("the program runs")
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 

@@ -12,7 +12,7 @@ use tokio::sync::OnceCell;
 use crate::support::{Random, TestDb, TestServer, config_of, position};
 
 /// Tables that grow: none of them may be read from end to end.
-const LARGE: [&str; 11] = [
+const LARGE: [&str; 12] = [
     "decorations",
     "edge_servers",
     "edge_coverage",
@@ -20,6 +20,7 @@ const LARGE: [&str; 11] = [
     "regions",
     "h3_cells",
     "device_connections",
+    "edge_device_notices",
     "users",
     "user_sessions",
     "audit_log",
@@ -65,6 +66,12 @@ async fn seeded() -> &'static TestDb {
                  JOIN (SELECT id, row_number() OVER () AS n FROM ar.users) u ON u.n = p.n % 7000 + 1
                  JOIN (SELECT id, location, row_number() OVER () AS n FROM ar.edge_servers) e ON e.n = p.n % 10000 + 1
                  JOIN (SELECT location, h3_r7, h3_r9, row_number() OVER () AS n FROM ar.decorations) d ON d.n = p.n;
+                 INSERT INTO ar.edge_keys (edge_server_id, key_hash)
+                 SELECT id, sha256(id::text::bytea) FROM ar.edge_servers WHERE region LIKE 'label-7%';
+                 INSERT INTO ar.edge_sessions (edge_server_id, session_id, instance_id, generation, lease_until, key_id)
+                 SELECT edge_server_id, id, '00000000-0000-0000-0000-000000000001', 1, now() + interval '1 day', id FROM ar.edge_keys;
+                 INSERT INTO ar.edge_device_notices (edge_server_id, device_id, assigned)
+                 SELECT edge_server_id, 'phone-' || n, true FROM ar.edge_sessions, generate_series(1, 400) AS n;
                  INSERT INTO ar.audit_log (at, action, object_kind)
                  SELECT now() - n * interval '1 s', 'decoration.replace', 'decoration' FROM generate_series(1, 20000) AS n;",
             )
@@ -322,9 +329,28 @@ async fn one_decoration_and_an_exports_page_are_read_by_the_key() {
 
 #[tokio::test]
 async fn what_edges_must_learn_is_found_by_their_cells() {
-    let (db, query) = (pools().await, committed("FROM gis.edges_holding("));
-    let one = "ARRAY['80000000-0000-0000-0000-000000000000']::uuid[], 500";
-    plan(db.shaped(), &query, one).await.uses(&["decorations_pkey", "edge_coverage_pkey", "decoration_sync_decoration_id_idx"]);
+    let (db, query) = (pools().await, committed("gis.edges_holding($1, m.margin_m)"));
+    for rest in ["false", "true"] {
+        let one = format!("ARRAY['80000000-0000-0000-0000-000000000000']::uuid[], {rest}");
+        plan(db.shaped(), &query, &one).await.uses(&["decorations_pkey", "edge_coverage_pkey", "decoration_sync_decoration_id_idx"]);
+    }
+    let comparing = committed("gis.edges_holding(p.ids, m.margin_m)");
+    for after in ["NULL", "'80000000-0000-0000-0000-000000000000'"] {
+        let page = format!("{after}, 1000");
+        plan(db.shaped(), &comparing, &page).await.uses(&["decorations_pkey", "edge_coverage_pkey", "decoration_sync_decoration_id_idx"]);
+    }
+}
+
+#[tokio::test]
+async fn what_an_edge_should_hold_is_found_by_place() {
+    let db = pools().await;
+    let indexes = ["edge_servers_pkey", "decorations_location_gist", "decorations_geometry_gist"];
+    for (pool, way) in [(db.hot(), "generic"), (db.shaped(), "custom")] {
+        println!("{way}");
+        plan(pool, "SELECT * FROM gis.decorations_held($1, $2)", "gen_random_uuid(), 500").await.uses(&indexes);
+    }
+    let marking = committed("gis.decorations_held($1, m.margin_m)");
+    plan(db.shaped(), &marking, "gen_random_uuid()").await.uses(&indexes).uses(&["decoration_sync_pkey"]);
 }
 
 /// `edge, status, after, limit`; and the sums of an edge.
@@ -418,6 +444,29 @@ async fn an_edge_is_chosen_by_the_areas_and_places_of_ten_thousand() {
         .await
         .uses(&indexes)
         .uses(&["device_connections_pkey"]);
+}
+
+/// One edge may have a long queue: only the first of it is read.
+#[tokio::test]
+async fn what_edges_are_to_be_told_is_read_edge_by_edge_in_order() {
+    let (db, query) = (pools().await, committed("FROM ar.edge_sessions s CROSS JOIN LATERAL"));
+    let arguments = "'00000000-0000-0000-0000-000000000001', ARRAY[gen_random_uuid()], 100, 5000";
+    let plan = plan(db.shaped(), &query, arguments).await.uses(&["edge_device_notices_edge_server_id_idx"]);
+    let sorts = plan.nodes.iter().filter(|(kind, ..)| kind == "Sort").count();
+    assert_eq!(sorts, 1, "only what is told is sorted: {}", plan.text);
+}
+
+#[tokio::test]
+async fn hot_reads_start_no_other_processes() {
+    let (db, query) = (pools().await, "SELECT count(*) FROM ar.decorations WHERE length(name) > $1");
+    let cheap = "SELECT set_config('parallel_setup_cost', '0', false), set_config('min_parallel_table_scan_size', '0', false) WHERE $1 > 0";
+    for (pool, helped) in [(db.hot(), false), (db.shaped(), true)] {
+        pool.run("making workers cheap", |connection| Box::pin(async move { sqlx::query(cheap).bind(1).execute(connection).await }))
+            .await
+            .expect("sets");
+        let plan = plan(pool, query, "3").await;
+        assert_eq!(plan.nodes.iter().any(|(kind, ..)| kind == "Gather"), helped, "{}", plan.text);
+    }
 }
 
 #[tokio::test]

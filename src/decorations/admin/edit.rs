@@ -1,7 +1,7 @@
 //! Creating, replacing, deleting and restoring one decoration.
 //!
-//! Every write locks the row, asks for the version its author has seen, and leaves in one transaction: the row
-//! one version higher, its cells, what edges must learn of it, and who did it.
+//! Every write holds the areas of edges as they are, locks the row, asks for the version its author has seen, and
+//! leaves in one transaction: the row one version higher, its cells, what edges must learn of it, and who did it.
 
 use std::collections::HashSet;
 
@@ -29,7 +29,7 @@ use crate::http::{
     Problem, ReadFailures, StrictQuery, Tags, claim, etag, keep, key_reused, precondition_required, version_mismatch,
 };
 use crate::state::AppState;
-use crate::sync::mark_for_edges;
+use crate::sync::{hold_areas, mark_for_edges};
 
 /// Says that an answer was given before.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -108,6 +108,7 @@ async fn create(State(state): State<AppState>, Admin(caller): Admin, key: Idempo
     let created = state.finish(async move {
         let failed = |error| DbError::new("creating a decoration", error);
         let mut transaction = work.db.write().begin().await.map_err(failed)?;
+        hold_areas(&mut transaction).await.map_err(failed)?;
         if let Some(key) = &key {
             match claim(&mut transaction, user_id, key, &bytes).await.map_err(failed)? {
                 Claim::First => {}
@@ -226,6 +227,7 @@ async fn replace(
     let replaced = state.finish(async move {
         let failed = |error| DbError::new("replacing a decoration", error);
         let mut transaction = work.db.write().begin().await.map_err(failed)?;
+        hold_areas(&mut transaction).await.map_err(failed)?;
         let before = lock(&mut transaction, id, condition.as_ref()).await?;
         if condition.is_none() {
             return Err(precondition_required());
@@ -267,6 +269,7 @@ async fn delete(
     let deleted = state.finish(async move {
         let failed = |error| DbError::new("deleting a decoration", error);
         let mut transaction = work.db.write().begin().await.map_err(failed)?;
+        hold_areas(&mut transaction).await.map_err(failed)?;
         lock(&mut transaction, id, condition.as_ref()).await?;
         let delete =
             sqlx::query!("UPDATE ar.decorations SET deleted_at = now(), updated_at = now(), version = version + 1 WHERE id = $1", id);
@@ -301,6 +304,7 @@ async fn restore(
     let restored = state.finish(async move {
         let failed = |error| DbError::new("restoring a decoration", error);
         let mut transaction = work.db.write().begin().await.map_err(failed)?;
+        hold_areas(&mut transaction).await.map_err(failed)?;
         let before = store::lock_for_admins(&mut transaction, id).await.map_err(failed)?.ok_or_else(unknown_decoration)?;
         if before.deleted_at.is_none() {
             return Err(ApiError::new(StatusCode::CONFLICT, "not_deleted", "the decoration is not deleted"));
@@ -342,6 +346,7 @@ async fn resend(
     let resent = state.finish(async move {
         let failed = |error| DbError::new("sending a decoration anew", error);
         let mut transaction = work.db.write().begin().await.map_err(failed)?;
+        hold_areas(&mut transaction).await.map_err(failed)?;
         lock(&mut transaction, id, None).await?;
         let edge_server_ids = mark_for_edges(&mut transaction, &[id]).await.map_err(failed)?;
         let detail = json!({"edge_servers": edge_server_ids.len()});

@@ -14,7 +14,7 @@ use crate::db::DbError;
 use crate::decorations::content::Content;
 use crate::decorations::write::{Present, drawn_cells, insert, lock, update};
 use crate::geo::{Cell, ensure_outlines};
-use crate::sync::mark_for_edges;
+use crate::sync::{hold_areas, mark_for_edges};
 
 /// Time before each further attempt to write a batch that others were in the way of.
 const WAITS: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
@@ -72,6 +72,7 @@ impl Writer {
         let mut transaction = pool.begin().await?;
         // A thousand rows may take longer than one, and wait longer for others.
         sqlx::raw_sql("SET LOCAL statement_timeout = '60s'; SET LOCAL lock_timeout = '5s'").execute(&mut *transaction).await?;
+        hold_areas(&mut transaction).await?;
         let mut written = Written::default();
         match way {
             Way::Together => write_all(&mut transaction, rows, self.actor.as_ref(), &mut written).await?,
