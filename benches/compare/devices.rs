@@ -28,6 +28,7 @@ const PHONES: usize = 20_000;
 const EDGES: u64 = 20;
 const DIRECT: usize = 500;
 const DATABASE: &str = "bench_phones";
+const EMAIL: &str = "phones@example.org";
 const PASSWORD: &str = "seven brass gears turn";
 
 /// An edge is compared with others every 30 s: what was compared long ago, because the phones were silent in other
@@ -129,7 +130,7 @@ async fn serve_bare() -> Outcome<String> {
 /// Registers somebody, and signs him in: his identity and token.
 pub(crate) async fn sign_in(service: &Service) -> Outcome<(Uuid, String)> {
     let client = reqwest::Client::new();
-    let credentials = json!({"email": "phones@example.org", "password": PASSWORD, "full_name": "Bench"});
+    let credentials = json!({"email": EMAIL, "password": PASSWORD, "full_name": "Bench"});
     // The address is open before the schema is looked at.
     for _ in 0..100 {
         if client.get(format!("{}/health/ready", service.url())).send().await?.status().is_success() {
@@ -138,7 +139,13 @@ pub(crate) async fn sign_in(service: &Service) -> Outcome<(Uuid, String)> {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     client.post(format!("{}/api/v1/auth/register", service.url())).json(&credentials).send().await?.error_for_status()?;
-    let login = json!({"email": "phones@example.org", "password": PASSWORD});
+    sign_in_again(service).await
+}
+
+/// Signs the same user in, who may be somebody else by now: an admin.
+pub(crate) async fn sign_in_again(service: &Service) -> Outcome<(Uuid, String)> {
+    let client = reqwest::Client::new();
+    let login = json!({"email": EMAIL, "password": PASSWORD});
     let answer: Value =
         client.post(format!("{}/api/v1/auth/login", service.url())).json(&login).send().await?.error_for_status()?.json().await?;
     let text = |value: &Value| value.as_str().map(str::to_owned).ok_or("no text in the answer");

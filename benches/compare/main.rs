@@ -5,8 +5,8 @@
 //! Answers are compared first: what answers something else has no speed worth naming. Then the three take
 //! turns, several rounds, so that a noisy machine is noisy for all; what counts are medians and their ratios.
 //! Then what signing in costs under load (`sign_in`), service and load on a core each; then phones that say where they
-//! are (`devices`) and edge servers that hold their sockets open (`sockets`), each of which alone is measured with
-//! `AR_BENCH_ONLY=devices` or `sockets`.
+//! are (`devices`), edge servers that hold their sockets open (`sockets`) and content that comes to them (`sync`), each of
+//! which alone is measured with `AR_BENCH_ONLY=devices`, `sockets` or `sync`.
 //!
 //! Environment: `AR_BENCH_ROWS` (the greatest size is taken), `AR_BENCH_CONNECTIONS` (8), `AR_BENCH_ROUNDS`
 //! (5), `AR_BENCH_SECONDS` (5, of each turn).
@@ -18,6 +18,7 @@ mod sign_in;
 mod sockets;
 #[path = "../support/mod.rs"]
 mod support;
+mod sync;
 mod tools;
 
 use support::database::BenchCluster;
@@ -31,7 +32,7 @@ const ANSWER_ROWS: f64 = 18.0;
 const COMPARED: u32 = 200;
 
 fn main() -> Outcome<()> {
-    if let Some(outcome) = sign_in::as_load() {
+    if let Some(outcome) = sign_in::as_load().or_else(sync::as_writer) {
         return outcome;
     }
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(compare())
@@ -46,7 +47,8 @@ async fn compare() -> Outcome<()> {
         None => {}
         Some("devices") => return devices::compare(load, rounds).await,
         Some("sockets") => return sockets::measure().await,
-        Some(other) => return Err(format!("AR_BENCH_ONLY is devices or sockets, not {other}").into()),
+        Some("sync") => return sync::measure(rounds).await,
+        Some(other) => return Err(format!("AR_BENCH_ONLY is devices, sockets or sync, not {other}").into()),
     }
     let cluster = BenchCluster::start()?;
     let database = cluster.database(&SQUARE, rows).await?;
@@ -86,7 +88,8 @@ async fn compare() -> Outcome<()> {
     sign_in::compare(&cluster, &database, radius_m, load, rounds).await?;
     drop(cluster);
     devices::compare(load, rounds).await?;
-    sockets::measure().await
+    sockets::measure().await?;
+    sync::measure(rounds).await
 }
 
 /// The one part that is asked for.

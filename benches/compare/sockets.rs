@@ -4,7 +4,7 @@
 //!
 //! Environment: `AR_BENCH_SOCKETS` (5000, at least 200), which need as many descriptors on both sides.
 
-mod edge;
+pub(crate) mod edge;
 mod idle;
 mod stalled;
 mod stop;
@@ -23,7 +23,7 @@ const DATABASE: &str = "bench_sockets";
 /// Connections of the service to its database, about as many as it has by default.
 const CONNECTIONS: u64 = 6;
 /// Descriptors that are needed besides those of the sockets.
-const OTHER_DESCRIPTORS: u64 = 500;
+pub(crate) const OTHER_DESCRIPTORS: u64 = 500;
 /// Longer than all of it takes.
 const DEADLINE: Duration = Duration::from_mins(3);
 
@@ -67,7 +67,7 @@ async fn measure_all(sockets: u64) -> Outcome<()> {
 }
 
 /// Starts the service, and waits until it is ready.
-async fn start(cluster: &BenchCluster, database: &str) -> Outcome<Service> {
+pub(crate) async fn start(cluster: &BenchCluster, database: &str) -> Outcome<Service> {
     let service = Service::start(cluster, database, CONNECTIONS)?;
     for _ in 0..100 {
         if reqwest::get(format!("{}/health/ready", service.url())).await?.status().is_success() {
@@ -79,7 +79,7 @@ async fn start(cluster: &BenchCluster, database: &str) -> Outcome<Service> {
 }
 
 /// Raises the limit of open files, for this process and those it starts.
-fn allow_descriptors(needed: u64) -> Outcome<()> {
+pub(crate) fn allow_descriptors(needed: u64) -> Outcome<()> {
     let limit = getrlimit(Resource::Nofile);
     if limit.current.is_none_or(|current| current >= needed) {
         return Ok(());
@@ -95,19 +95,19 @@ fn allow_descriptors(needed: u64) -> Outcome<()> {
 }
 
 /// Resident set of a process, in KiB.
-fn resident_kib(pid: u32) -> Outcome<u64> {
+pub(crate) fn resident_kib(pid: u32) -> Outcome<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("the process has ended")?;
     Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-fn mib(kib: u64) -> f64 {
+pub(crate) fn mib(kib: u64) -> f64 {
     kib as f64 / 1024.0
 }
 
 /// A promise, and what was measured.
-struct Row {
+pub(crate) struct Row {
     what: String,
     promised: String,
     measured: String,
@@ -116,21 +116,21 @@ struct Row {
 }
 
 impl Row {
-    fn new(what: String, promised: String, measured: String, is_kept: bool) -> Self {
+    pub(crate) fn new(what: String, promised: String, measured: String, is_kept: bool) -> Self {
         Self { what, promised, measured, is_kept, more: String::new() }
     }
 
-    fn with(self, more: String) -> Self {
+    pub(crate) fn with(self, more: String) -> Self {
         Self { more, ..self }
     }
 
-    fn cells(&self) -> Vec<String> {
+    pub(crate) fn cells(&self) -> Vec<String> {
         let kept = if self.is_kept { "yes" } else { "NO" };
         [&self.what, &self.promised, &self.measured, kept].map(str::to_owned).into()
     }
 
     /// What else there is to say of it.
-    fn line(&self) -> Option<String> {
+    pub(crate) fn line(&self) -> Option<String> {
         (!self.more.is_empty()).then(|| format!("- {}: {}.\n", self.what, self.more))
     }
 }

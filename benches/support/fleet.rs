@@ -22,26 +22,35 @@ pub(crate) async fn add_edges(connection: &mut PgConnection, area: &Area, count:
     for number in 0..count {
         let place = area.place(&mut random);
         let id = Uuid::from_u128(u128::from(number) + 1);
-        sqlx::query(
-            "INSERT INTO ar.edge_servers (id, name, region, api_url, websocket_url, location, service_radius_km, service_area, max_connections, health_status)
-             SELECT $1, 'edge', 'bench', 'https://edge.example.com', 'wss://edge.example.com', p.place, $4, gis.circle_area(p.place, $4 * 1000), 100000, 'healthy'
-             FROM (SELECT ST_SetSRID(ST_MakePoint($2, $3), 4326)::geography AS place) AS p",
-        )
-        .bind(id)
-        .bind(place.lng_deg())
-        .bind(place.lat_deg())
-        .bind(radius_km)
-        .execute(&mut *connection)
-        .await?;
-        let cells: Vec<i64> = circle_cells(place, Metres(radius_km * 1000.0 + 500.0)).into_iter().map(Cell::to_db).collect();
-        sqlx::query("INSERT INTO ar.edge_coverage (h3_cell, edge_server_id) SELECT cell, $2 FROM unnest($1::bigint[]) AS cell")
-            .bind(cells)
-            .bind(id)
-            .execute(&mut *connection)
-            .await?;
+        add_edge(connection, id, place, radius_km).await?;
         edges.push((id, place));
     }
     Ok(edges)
+}
+
+/// Puts in an edge.
+///
+/// # Errors
+/// When the database fails.
+pub(crate) async fn add_edge(connection: &mut PgConnection, id: Uuid, place: LatLng, radius_km: f64) -> Outcome<()> {
+    sqlx::query(
+        "INSERT INTO ar.edge_servers (id, name, region, api_url, websocket_url, location, service_radius_km, service_area, max_connections, health_status)
+         SELECT $1, 'edge', 'bench', 'https://edge.example.com', 'wss://edge.example.com', p.place, $4, gis.circle_area(p.place, $4 * 1000), 100000, 'healthy'
+         FROM (SELECT ST_SetSRID(ST_MakePoint($2, $3), 4326)::geography AS place) AS p",
+    )
+    .bind(id)
+    .bind(place.lng_deg())
+    .bind(place.lat_deg())
+    .bind(radius_km)
+    .execute(&mut *connection)
+    .await?;
+    let cells: Vec<i64> = circle_cells(place, Metres(radius_km * 1000.0 + 500.0)).into_iter().map(Cell::to_db).collect();
+    sqlx::query("INSERT INTO ar.edge_coverage (h3_cell, edge_server_id) SELECT cell, $2 FROM unnest($1::bigint[]) AS cell")
+        .bind(cells)
+        .bind(id)
+        .execute(&mut *connection)
+        .await?;
+    Ok(())
 }
 
 /// Opens a session of each edge, with this generation.

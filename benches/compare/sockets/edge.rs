@@ -20,7 +20,7 @@ use crate::support::{Outcome, fleet};
 /// Longest wait for a socket to be there.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Bytes of a socket's buffer here: thousands of them are held in one process.
-const BUFFER_BYTES: usize = 4 * 1024;
+pub(crate) const BUFFER_BYTES: usize = 4 * 1024;
 
 const HELLO: &str =
     r#"{"type":"hello","data":{"protocol":1,"agent":"bench/1","epoch":null,"held":{"count":0,"digest":"0000000000000000"}}}"#;
@@ -28,22 +28,29 @@ const BEAT: &str = r#"{"type":"health_update","data":{"cpu_usage":12.5,"memory_u
 
 /// A registered edge server.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Edge {
-    pub(super) id: Uuid,
+pub(crate) struct Edge {
+    pub(crate) id: Uuid,
 }
 
 /// Puts in so many edge servers, each with a key whose identity is its own.
 pub(super) async fn register(connection: &mut PgConnection, count: u64) -> Outcome<Vec<Edge>> {
     let mut transaction = connection.begin().await?;
     let edges = fleet::add_edges(&mut transaction, &SQUARE, count).await?;
-    sqlx::raw_sql(
-        "INSERT INTO ar.edge_keys (id, edge_server_id, key_hash) SELECT id, id, sha256(uuid_send(id) || uuid_send(id)) FROM ar.edge_servers",
-    )
-    .execute(&mut *transaction)
-    .await?;
+    give_keys(&mut transaction).await?;
     transaction.commit().await?;
     sqlx::raw_sql("VACUUM ANALYZE").execute(connection).await?;
     Ok(edges.into_iter().map(|(id, _)| Edge { id }).collect())
+}
+
+/// Gives a key to each edge server that has none.
+pub(crate) async fn give_keys(connection: &mut PgConnection) -> Outcome<()> {
+    sqlx::raw_sql(
+        "INSERT INTO ar.edge_keys (id, edge_server_id, key_hash)
+         SELECT id, id, sha256(uuid_send(id) || uuid_send(id)) FROM ar.edge_servers ON CONFLICT DO NOTHING",
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 impl Edge {
@@ -52,25 +59,20 @@ impl Edge {
     }
 
     /// Opens its socket, says hello and waits for the welcome. `receive_bytes` makes the kernel's buffer small.
-    pub(super) async fn connect(self, service: &str, receive_bytes: Option<u32>) -> Outcome<Socket> {
-        tokio::time::timeout(PATIENCE, self.try_connect(service, receive_bytes))
+    pub(crate) async fn connect(self, service: &str, receive_bytes: Option<u32>) -> Outcome<Socket> {
+        self.connect_with(service, receive_bytes, BUFFER_BYTES).await
+    }
+
+    /// The same with a buffer of so many bytes here.
+    pub(crate) async fn connect_with(self, service: &str, receive_bytes: Option<u32>, buffer_bytes: usize) -> Outcome<Socket> {
+        tokio::time::timeout(PATIENCE, self.try_connect(service, receive_bytes, buffer_bytes))
             .await
             .map_err(|_elapsed| "a socket is not there in time")?
     }
 
-    async fn try_connect(self, service: &str, receive_bytes: Option<u32>) -> Outcome<Socket> {
-        let address = service.trim_start_matches("http://");
-        let tcp = TcpSocket::new_v4()?;
-        if let Some(bytes) = receive_bytes {
-            tcp.set_recv_buffer_size(bytes)?;
-        }
-        let stream = tcp.connect(address.parse()?).await?;
-        let mut request = format!("ws://{address}/ws/edge/{}", self.id).into_client_request()?;
-        request.headers_mut().insert(header::AUTHORIZATION, HeaderValue::try_from(format!("Bearer {}", self.key()))?);
-        let config = WebSocketConfig::default().read_buffer_size(BUFFER_BYTES).write_buffer_size(0);
-        let (mut stream, _response) = tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await?;
-        stream.send(Message::text(HELLO)).await?;
-        let mut socket = Socket { stream };
+    async fn try_connect(self, service: &str, receive_bytes: Option<u32>, buffer_bytes: usize) -> Outcome<Socket> {
+        let mut socket = Socket::open(service, &format!("/ws/edge/{}", self.id), &self.key(), receive_bytes, buffer_bytes).await?;
+        socket.say(HELLO).await?;
         match socket.next().await {
             Ok(text) if text.contains(r#""welcome""#) => Ok(socket),
             other => Err(format!("no welcome but {other:?}").into()),
@@ -92,16 +94,36 @@ impl Edge {
 }
 
 /// An edge server's open socket.
-pub(super) struct Socket {
+pub(crate) struct Socket {
     stream: WebSocketStream<tokio::net::TcpStream>,
 }
 
 /// How a socket ended: code and reason.
-pub(super) type Closed = (u16, String);
+pub(crate) type Closed = (u16, String);
 
 impl Socket {
+    /// Opens a socket, with a key or a token.
+    pub(crate) async fn open(service: &str, path: &str, bearer: &str, receive_bytes: Option<u32>, buffer_bytes: usize) -> Outcome<Self> {
+        let address = service.trim_start_matches("http://");
+        let tcp = TcpSocket::new_v4()?;
+        if let Some(bytes) = receive_bytes {
+            tcp.set_recv_buffer_size(bytes)?;
+        }
+        let stream = tcp.connect(address.parse()?).await?;
+        let mut request = format!("ws://{address}{path}").into_client_request()?;
+        request.headers_mut().insert(header::AUTHORIZATION, HeaderValue::try_from(format!("Bearer {bearer}"))?);
+        let config = WebSocketConfig::default().read_buffer_size(buffer_bytes).write_buffer_size(0);
+        let (stream, _response) = tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await?;
+        Ok(Self { stream })
+    }
+
+    /// Sends a text.
+    pub(crate) async fn say(&mut self, text: impl Into<tungstenite::Utf8Bytes>) -> Outcome<()> {
+        Ok(self.stream.send(Message::text(text)).await?)
+    }
+
     /// The next text; pings are answered meanwhile.
-    pub(super) async fn next(&mut self) -> Result<tungstenite::Utf8Bytes, Closed> {
+    pub(crate) async fn next(&mut self) -> Result<tungstenite::Utf8Bytes, Closed> {
         loop {
             match self.stream.next().await {
                 Some(Ok(Message::Text(text))) => return Ok(text),
@@ -117,8 +139,8 @@ impl Socket {
     }
 
     /// Beats once.
-    pub(super) async fn beat(&mut self) -> Outcome<()> {
-        Ok(self.stream.send(Message::text(BEAT)).await?)
+    pub(crate) async fn beat(&mut self) -> Outcome<()> {
+        self.say(BEAT).await
     }
 
     /// Reads on; how it ended.
