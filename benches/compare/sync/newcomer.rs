@@ -224,7 +224,7 @@ async fn loop_without_sockets(sql: &mut PgConnection, edge: Edge, decorations: u
 
 /// A decoration of a row, as the service reads it.
 fn decoration(row: &PgRow) -> Outcome<Decoration> {
-    let Geog(place): Geog<Point<f64>> = row.try_get("location")?;
+    let Geog(place): Geog<Point<f64>> = row.try_get("location!")?;
     let cell = |name: &str| Outcome::Ok(Cell::from_db(row.try_get(name)?)?);
     Ok(Decoration {
         id: row.try_get("id!")?,
