@@ -321,7 +321,7 @@ async fn an_edge_at_which_nothing_changes_hears_nothing() {
     sqlx::query(
         "UPDATE ar.decoration_sync SET sync_status = CASE WHEN n < 3 THEN 'failed' ELSE 'outdated' END, synced_version = sync_version,
              sync_version = nextval('ar.sync_version_seq'), next_attempt_at = CASE WHEN n < 3 THEN NULL ELSE now() + interval '1 h' END
-         FROM (SELECT decoration_id AS id, row_number() OVER () AS n FROM ar.decoration_sync LIMIT 5) AS few WHERE decoration_id = id",
+         FROM (SELECT decoration_id AS id, row_number() OVER () AS n FROM ar.decoration_sync LIMIT 5) AS few WHERE decoration_id = few.id",
     )
     .execute(&t.sql)
     .await

@@ -25,6 +25,10 @@ const STEP_LNG_DEG: f64 = 0.03;
 /// The promise.
 const LONGEST: Duration = Duration::from_secs(10);
 
+fn lng_of(edge: usize) -> f64 {
+    f64::from(u32::try_from(edge).expect("few edges")) * STEP_LNG_DEG
+}
+
 /// An instance of the service, as a process.
 struct Instance {
     address: SocketAddr,
@@ -86,8 +90,7 @@ impl Writer {
     fn content(&mut self) -> (String, Value) {
         self.writes += 1;
         let name = format!("{} {}", self.number, self.writes);
-        #[expect(clippy::cast_precision_loss, reason = "few edges")]
-        let lng = self.random.between(-0.05, self.edges as f64 * STEP_LNG_DEG + 0.05);
+        let lng = self.random.between(-0.05, lng_of(self.edges) + 0.05);
         let content = content_with(&name, json!({"lat": 10.0, "lng": (lng * 1e6).round() / 1e6}));
         (name, content)
     }
@@ -183,6 +186,7 @@ struct World {
     cluster: OwnCluster,
     sql: PgPool,
     url: String,
+    token: String,
     instances: [Instance; 2],
     edges: Vec<Option<HoldingEdge>>,
     copies: Vec<Option<Held>>,
@@ -218,8 +222,7 @@ impl World {
             let admin = t.admin().await;
             let mut registered = Vec::new();
             for n in 0..edge_count {
-                #[expect(clippy::cast_precision_loss, reason = "few edges")]
-                let body = edge_body(&format!("edge {n}"), 10.0, n as f64 * STEP_LNG_DEG);
+                let body = edge_body(&format!("edge {n}"), 10.0, lng_of(n));
                 registered.push(RegisteredEdge::create(&t, &admin, body).await);
             }
             (admin.access_token, registered)
@@ -263,6 +266,7 @@ impl World {
             cluster,
             sql,
             url,
+            token,
             instances,
             edges: Vec::new(),
             copies: registered.iter().map(|_| None).collect(),
@@ -292,7 +296,7 @@ impl World {
 
     /// Kills something, and has it come back.
     async fn strike(&mut self) -> &'static str {
-        let kind = self.random.below(8);
+        let kind = self.random.below(9);
         match kind {
             0 | 1 => {
                 let n = self.random.below(2);
@@ -335,6 +339,18 @@ impl World {
                 let _away = sqlx::query(AssertSqlSafe(kill)).fetch_all(&self.sql).await;
                 "listeners are killed"
             }
+            6 => {
+                // Not a fault: an admin changes where an edge reaches.
+                let (n, radius) = (self.random.below(self.edges.len()), *self.random.one_of(&[0.5, 2.5, 5.0, 8.0]));
+                let mut body = edge_body(&format!("edge {n}"), 10.0, lng_of(n));
+                body["service_radius_km"] = json!(radius);
+                let (edge_id, address) = (self.edges[n].as_ref().expect("it lives").edge.id, self.random.one_of(&self.instances).address);
+                let put = reqwest::Client::new().put(format!("http://{address}/api/v1/edge-servers/{edge_id}"));
+                if let Ok(answer) = put.bearer_auth(&self.token).header("if-match", "*").json(&body).send().await {
+                    assert!([200, 503].contains(&answer.status().as_u16()), "{answer:?}");
+                }
+                "an area changes"
+            }
             _ => {
                 for _ in 0..3 {
                     let n = self.random.below(self.edges.len());
@@ -343,13 +359,13 @@ impl World {
                     let mut held = edge.kill().await;
                     // What it holds, or an old copy of that.
                     let copy = self.copies[n].replace(held.clone());
-                    if let Some(copy) = copy.filter(|_| kind == 7) {
+                    if let Some(copy) = copy.filter(|_| kind == 8) {
                         held = copy;
                     }
                     self.pause(300).await;
                     self.edges[n] = Some(self.live(registered, held));
                 }
-                if kind == 7 { "edges are restored" } else { "edges are killed" }
+                if kind == 8 { "edges are restored" } else { "edges are killed" }
             }
         }
     }
