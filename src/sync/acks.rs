@@ -25,10 +25,10 @@ pub(super) struct Acknowledged {
 }
 
 impl Acknowledged {
-    /// What counts of an acknowledgement; none: nothing does. Of a batch that is not on its way, because it was
-    /// acknowledged or given up, only what the edge took.
-    pub(super) fn by(session: &Arc<Session>, SyncAck { batch_id, results }: SyncAck) -> Option<Self> {
-        let awaited = session.machine().acknowledged(batch_id);
+    /// An acknowledgement, and whether it was waited for; one that was not, because it was given before or came late, counts
+    /// all the same: the books know what they wait for.
+    pub(super) fn by(session: &Arc<Session>, SyncAck { batch_id, results }: SyncAck) -> (Self, bool) {
+        let awaited = session.machine().acknowledged(batch_id, results.len());
         let said = |SyncResult { id, sync_version, ok, error }: SyncResult| Said {
             edge_id: session.edge_id,
             session_id: session.session_id,
@@ -36,8 +36,21 @@ impl Acknowledged {
             number: sync_version,
             refused: (!ok).then(|| error.map_or_else(|| "refused without a word".to_owned(), |error| shown(&error))),
         };
-        let said: Vec<Said> = results.into_iter().filter(|result| awaited || result.ok).map(said).collect();
-        (awaited || !said.is_empty()).then(|| Self { session: Arc::clone(session), batch_id, said })
+        let said: Vec<Said> = results.into_iter().map(said).collect();
+        (Self { session: Arc::clone(session), batch_id, said }, awaited)
+    }
+
+    /// For an edge that gives no answer to what it was sent alone, again and again.
+    pub(super) fn missing(session: &Arc<Session>, items: Vec<(Uuid, i64)>) -> Self {
+        let said = |(decoration_id, number)| Said {
+            edge_id: session.edge_id,
+            session_id: session.session_id,
+            decoration_id,
+            number,
+            refused: Some("the edge server gives no answer to it".to_owned()),
+        };
+        // No batch has this number.
+        Self { session: Arc::clone(session), batch_id: 0, said: items.into_iter().map(said).collect() }
     }
 }
 
@@ -89,7 +102,14 @@ async fn write(state: &AppState, acks: Vec<Acknowledged>) {
         let edge_id = ack.session.edge_id;
         // All changes of an edge at once: the first of its batches takes them.
         let changes = changes.remove(&edge_id).unwrap_or_default();
-        ack.session.machine().recorded(ack.batch_id, &changes);
+        let taken = ack.said.iter().filter(|said| said.refused.is_none()).count();
+        let mut machine = ack.session.machine();
+        machine.recorded(ack.batch_id, &changes);
+        if changes.len() < taken {
+            // A row that somebody held was passed over, perhaps; it may be due still.
+            machine.wake();
+        }
+        drop(machine);
         edge_ids.insert(edge_id);
     }
     state.sync.wake(edge_ids);

@@ -290,7 +290,8 @@ async fn what_is_never_acknowledged_comes_again_but_no_faster() {
     let (first, second, again) =
         (talk.until("sync_decorations").await, talk.until("sync_decorations").await, talk.until("sync_decorations").await);
     assert!(ids(&first).is_disjoint(&ids(&second)));
-    assert_eq!((ids(&again), &again["data"]["batch_id"]), (ids(&first), &json!(3)), "the same, under another number");
+    assert_eq!(again["data"]["batch_id"], 3);
+    assert!(ids(&again).is_subset(&ids(&first)) && ids(&again).len() == 100, "the same under another number, and less of it");
     // A late answer counts still.
     talk.answer(&first).await;
     talk.answer(&second).await;
@@ -321,7 +322,7 @@ async fn an_edge_at_which_nothing_changes_hears_nothing() {
     sqlx::query(
         "UPDATE ar.decoration_sync SET sync_status = CASE WHEN n < 3 THEN 'failed' ELSE 'outdated' END, synced_version = sync_version,
              sync_version = nextval('ar.sync_version_seq'), next_attempt_at = CASE WHEN n < 3 THEN NULL ELSE now() + interval '1 h' END
-         FROM (SELECT decoration_id AS id, row_number() OVER () AS n FROM ar.decoration_sync LIMIT 5) AS few WHERE decoration_id = few.id",
+         FROM (SELECT decoration_id AS few_id, row_number() OVER () AS n FROM ar.decoration_sync LIMIT 5) AS few WHERE decoration_id = few_id",
     )
     .execute(&t.sql)
     .await
