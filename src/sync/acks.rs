@@ -1,6 +1,6 @@
 //! Writing into the books what edges acknowledge: of all sockets together, as fast as the database takes it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
 
 use tokio::sync::mpsc;
@@ -97,20 +97,25 @@ async fn write(state: &AppState, acks: Vec<Acknowledged>) {
             return state.sync.wake(acks.iter().map(|ack| ack.session.edge_id));
         }
     };
+    // What the edge has, by edge, as far as it did not count.
+    let mut uncounted: HashMap<Uuid, usize> = HashMap::new();
+    for said in said.iter().filter(|said| said.refused.is_none()) {
+        *uncounted.entry(said.edge_id).or_default() += 1;
+    }
+    uncounted.retain(|edge_id, said| *said > changes.get(edge_id).map_or(0, Vec::len));
     let mut edge_ids: HashSet<Uuid> = HashSet::new();
     for ack in acks {
         let edge_id = ack.session.edge_id;
+        if uncounted.contains_key(&edge_id) {
+            // It is getting another number, or has it: that is delivered before any checkpoint, which would differ. Whoever
+            // gives the number tells of it; not at once, or it would come again and again until then.
+            ack.session.machine().wake();
+        } else {
+            edge_ids.insert(edge_id);
+        }
         // All changes of an edge at once: the first of its batches takes them.
         let changes = changes.remove(&edge_id).unwrap_or_default();
-        let taken = ack.said.iter().filter(|said| said.refused.is_none()).count();
-        let mut machine = ack.session.machine();
-        machine.recorded(ack.batch_id, &changes);
-        if changes.len() < taken {
-            // A row that somebody held was passed over, perhaps; it may be due still.
-            machine.wake();
-        }
-        drop(machine);
-        edge_ids.insert(edge_id);
+        ack.session.machine().recorded(ack.batch_id, &changes);
     }
     state.sync.wake(edge_ids);
 }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use sqlx::Connection;
 use uuid::Uuid;
 
 use super::delivering::{at, create, import, live, put, settled};
@@ -333,4 +334,26 @@ async fn an_edge_at_which_nothing_changes_hears_nothing() {
     let pause = std::time::Duration::from_secs(4);
     let heard = tokio::time::timeout(pause, talk.socket.try_next()).await;
     assert!(heard.is_err(), "{heard:?}");
+}
+
+/// Somebody is about to change what is acknowledged: that does not count, and a checkpoint now would differ.
+#[tokio::test]
+async fn an_acknowledgement_that_meets_a_locked_row_leads_to_no_checkpoint() {
+    let t = TestServer::start().await;
+    let admin = t.admin().await;
+    let registered = RegisteredEdge::create(&t, &admin, edge_body("a", 10.0, 20.0)).await;
+    let mut talk = Talk::begin(&t, &registered, Held::default()).await;
+    talk.until_agreed().await;
+    create(&t, &admin, "first", 10.0, 20.0).await;
+    let batch = talk.until("sync_decorations").await;
+    let mut connection = t.db().connect().await;
+    let mut editing = connection.begin().await.expect("begins");
+    sqlx::raw_sql("SELECT FROM ar.decoration_sync FOR UPDATE").execute(&mut *editing).await.expect("locks");
+    talk.answer(&batch).await;
+    let again = talk.socket.next().await.expect("a message");
+    assert_eq!(again["data"]["decorations"], batch["data"]["decorations"], "it comes again, and no checkpoint");
+    editing.rollback().await.expect("unlocks");
+    talk.answer(&again).await;
+    talk.until_agreed().await;
+    assert_eq!((talk.held.effects, talk.held.snapshots, talk.held.inventories), (1, 1, 0));
 }
