@@ -1,5 +1,7 @@
 //! The writer of positions that phones send: one task an instance. It collects what is there, writes it in one
-//! transaction and answers everybody after the commit. So a thousand phones cost the database some ten commits.
+//! transaction and answers everybody after the commit. So a thousand phones cost the database some ten commits. While
+//! one batch waits for its commit, which is the disk's time, the next is written already; it holds its rows by then, so
+//! what a phone said first is written first.
 //!
 //! Queue: bounded; who finds it full is told 503 at once. When the service stops, it goes on until the last request
 //! was answered.
@@ -13,6 +15,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{Acquire, PgConnection};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
@@ -139,11 +142,12 @@ impl Devices {
 pub(super) async fn run(state: AppState, mut queue: mpsc::Receiver<Asked>) {
     let mut waiting = VecDeque::new();
     let mut expected = 1;
+    let mut committing = None;
     loop {
         let mut batch = Batch::default();
         waiting = waiting.into_iter().filter_map(|asked| batch.take(asked)).collect::<VecDeque<_>>();
         if batch.devices() == 0 {
-            let Some(first) = next(&mut queue, &state.lifecycle).await else { return };
+            let Some(first) = next(&mut queue, &state.lifecycle).await else { break };
             wait(&mut waiting, batch.take(first));
         }
         let until = Instant::now() + LINGER;
@@ -159,13 +163,26 @@ pub(super) async fn run(state: AppState, mut queue: mpsc::Receiver<Asked>) {
             wait(&mut waiting, batch.take(asked));
         }
         expected = batch.requests().div_ceil(2);
+        let (holding, holds_its_rows) = oneshot::channel();
         // In a task of its own: should it panic, the next batch is written all the same.
-        let written = state.lifecycle.spawn_answering(write(state.clone(), batch.into_slots()));
-        if let Err(error) = written.await {
-            tracing::error!(%error, "writing positions broke off");
-        }
+        let written = state.lifecycle.spawn_answering(write(state.clone(), batch.into_slots(), holding));
+        // It is dropped, never sent.
+        drop(holds_its_rows.await);
+        ended(committing.replace(written)).await;
+    }
+    ended(committing).await;
+}
+
+/// Waits for a batch, if there is one.
+async fn ended(batch: Option<JoinHandle<()>>) {
+    let Some(batch) = batch else { return };
+    if let Err(error) = batch.await {
+        tracing::error!(%error, "writing positions broke off");
     }
 }
+
+/// Dropped when a batch holds its rows and only the commit is left, or when it has ended.
+type Holding = oneshot::Sender<()>;
 
 /// Has an update wait for the next batch. A device that many users ask for at once keeps nobody else waiting.
 fn wait(waiting: &mut VecDeque<Asked>, asked: Option<Asked>) {
@@ -180,9 +197,10 @@ fn wait(waiting: &mut VecDeque<Asked>, asked: Option<Asked>) {
 }
 
 /// Writes a batch and answers everybody.
-async fn write(state: AppState, slots: Vec<Slot>) {
+async fn write(state: AppState, slots: Vec<Slot>, holding: Holding) {
+    let mut holding = Some(holding);
     let (updates, replies): (Vec<_>, Vec<_>) = slots.into_iter().map(|slot| (slot.update, (slot.reply, slot.superseded))).unzip();
-    let answers = match in_time(write_together(&state, &updates)).await {
+    let answers = match in_time(write_together(&state, &updates, &mut holding)).await {
         Err(error) if updates.len() > 1 && !DbError::means_unavailable(&error) => {
             tracing::info!(error = &error as &dyn std::error::Error, "a batch of positions failed; writing them one by one");
             one_by_one(&state, &updates).await
@@ -209,7 +227,7 @@ async fn one_by_one(state: &AppState, updates: &[LocationUpdate]) -> Vec<Result<
             answers.push(Err(Refused::Unavailable));
             continue;
         }
-        let answer = in_time(write_together(state, std::slice::from_ref(update))).await;
+        let answer = in_time(write_together(state, std::slice::from_ref(update), &mut None)).await;
         answers.push(answer.map_err(refused).and_then(|mut one| one.pop().unwrap_or(Err(Refused::Failed))));
     }
     answers
@@ -230,13 +248,18 @@ fn refused(error: sqlx::Error) -> Refused {
 
 /// Writes updates of different devices, in the order of the devices, and places those that need an edge; the answers
 /// in the same order.
-async fn write_together(state: &AppState, updates: &[LocationUpdate]) -> Result<Vec<Result<Located, Refused>>, sqlx::Error> {
+async fn write_together(
+    state: &AppState,
+    updates: &[LocationUpdate],
+    holding: &mut Option<Holding>,
+) -> Result<Vec<Result<Located, Refused>>, sqlx::Error> {
     let mut transaction = state.db.write().begin_with(places::BEGIN).await?;
     let connection: &mut PgConnection = transaction.acquire().await?;
     let written = store::write_locations(connection, updates).await?;
     let choosing: Vec<String> =
         updates.iter().map(|update| &update.device_id).filter(|id| written.get(*id).is_some_and(|row| row.choose)).cloned().collect();
     let placed = places::place(connection, &state.supervision.choice, &choosing, By::Phone).await?;
+    drop(holding.take());
     transaction.commit().await?;
     let placed = settle(state, placed).await;
     state.devices.presence.note(written.values().filter_map(store::WrittenRow::presence));

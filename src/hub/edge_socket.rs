@@ -138,7 +138,8 @@ async fn enter(state: &AppState, edge: EdgeIdentity, hello: &Hello, outbox: &Arc
     let machine = sync::Machine::begin(hello.epoch.as_ref() == Some(&claimed.epoch), hello.held.sum().unwrap_or_default(), books);
     let mode = if machine.is_snapshot() { Mode::Snapshot } else { Mode::Delta };
     let (epoch, server_time) = (claimed.epoch, claimed.server_time);
-    let content = sync::Session::new(edge.edge_id, session_id, epoch.clone(), Arc::clone(outbox), machine, state.sync.now_ms());
+    let number = (session_id, claimed.generation);
+    let content = sync::Session::new(edge.edge_id, number, epoch.clone(), Arc::clone(outbox), machine, state.sync.now_ms());
     let handle = EdgeHandle::new(edge, session_id, claimed.generation, Arc::clone(outbox), Arc::new(content));
     let heartbeat_seconds = state.supervision.health_interval.as_secs();
     handle.send(&ToEdge::Welcome(Welcome { session_id, epoch, server_time, heartbeat_seconds, mode }));
@@ -147,9 +148,7 @@ async fn enter(state: &AppState, edge: EdgeIdentity, hello: &Hello, outbox: &Arc
     }
     let handle = Arc::new(handle);
     state.hub.registry.enter(Arc::clone(&handle));
-    if state.hub.registry.find(handle.edge_id).is_some_and(|newest| newest.session_id == session_id) {
-        state.sync.enter(Arc::clone(&handle.sync));
-    }
+    state.sync.enter(Arc::clone(&handle.sync));
     if state.lifecycle.stopping().is_cancelled() {
         // Whoever closes the sockets may have been here before.
         handle.outbox.close(Closing::stopping(state.hub.retry_after_ms()));
@@ -188,7 +187,11 @@ async fn take(state: &AppState, handle: &EdgeHandle, message: FromEdge) -> Resul
             state.hub.beats.put(beat(state, handle, &update));
             return Ok(());
         }
-        FromEdge::SyncAck(ack) => Box::pin(state.sync.acknowledged(&handle.sync, ack)),
+        FromEdge::SyncAck(ack) => {
+            // It knows by itself how long to wait, and to have sent again what it drops.
+            Box::pin(state.sync.acknowledged(&handle.sync, ack)).await;
+            return Ok(());
+        }
         FromEdge::SyncRequest(request) => {
             state.sync.requested(&handle.sync, request);
             return Ok(());

@@ -54,7 +54,7 @@ pub(crate) struct Hello {
     /// Name and version of the edge's software.
     #[schema(min_length = 1, max_length = 255, example = "edge/1.4.2")]
     pub(crate) agent: String,
-    /// `epoch` of the last `welcome`; null when it holds nothing.
+    /// Epoch of the last snapshot that it has to its end; null when it holds nothing.
     #[schema(required, min_length = 1, max_length = 255)]
     pub(crate) epoch: Option<String>,
     /// What it holds.

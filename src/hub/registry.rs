@@ -101,7 +101,7 @@ mod tests {
     fn handle(edge_id: Uuid, generation: i64) -> Arc<EdgeHandle> {
         let (session_id, outbox) = (Uuid::now_v7(), Arc::<Outbox>::default());
         let machine = sync::Machine::begin(true, sync::Sum::default(), sync::Books::default());
-        let session = sync::Session::new(edge_id, session_id, "epoch".to_owned(), Arc::clone(&outbox), machine, 0);
+        let session = sync::Session::new(edge_id, (session_id, generation), "epoch".to_owned(), Arc::clone(&outbox), machine, 0);
         Arc::new(EdgeHandle::new(EdgeIdentity { edge_id, key_id: Uuid::now_v7() }, session_id, generation, outbox, Arc::new(session)))
     }
 

@@ -161,12 +161,10 @@ impl Machine {
     /// snapshot when that is said by [`Self::is_snapshot`].
     pub(crate) fn begin(same_epoch: bool, theirs: Sum, books: Books) -> Self {
         let cheaper = books.to_remove > books.to_keep.saturating_mul(REMOVALS_PER_KEPT);
-        let snapshot = match () {
-            // Whatever it holds has void numbers: ours need not be higher.
-            () if !same_epoch => Snapshot::Wanted { renumber: false },
-            () if books.snapshot_due || cheaper => Snapshot::Wanted { renumber: true },
-            () => Snapshot::None,
-        };
+        // Numbers need not be higher: those of another epoch are void, and what the edge has in these it only has to
+        // hear of again.
+        let needed = !same_epoch || books.snapshot_due || cheaper;
+        let snapshot = if needed { Snapshot::Wanted { renumber: false } } else { Snapshot::None };
         let differs = snapshot == Snapshot::None && theirs != books.held;
         Self {
             held: books.held,

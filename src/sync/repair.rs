@@ -27,11 +27,16 @@ pub(super) async fn repair(state: AppState, session: Arc<Session>, act: Act) {
             let mending = within_deadline(state.db.background(), "mending what an edge holds", async |connection| {
                 apply(connection, &session, &act).await
             });
-            if let Err(error) = mending.await {
-                tracing::warn!(error = &error as &dyn std::error::Error, edge = %session.edge_id, "{}: trying again", error.doing());
-                session.machine().failed(&act);
-                // The next tick asks again; all have to wait while the database fails.
-                tokio::time::sleep(PAUSE).await;
+            match mending.await {
+                Ok(true) => {}
+                // Its lease ran out, and it is put in again; or its socket ends. The next tick asks again.
+                Ok(false) => return session.machine().failed(&act),
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, edge = %session.edge_id, "{}: trying again", error.doing());
+                    session.machine().failed(&act);
+                    // All have to wait while the database fails.
+                    tokio::time::sleep(PAUSE).await;
+                }
             }
             drop(place);
         }
@@ -39,20 +44,24 @@ pub(super) async fn repair(state: AppState, session: Arc<Session>, act: Act) {
     state.sync.wake([session.edge_id]);
 }
 
-async fn apply(connection: &mut PgConnection, session: &Session, act: &Act) -> Result<(), sqlx::Error> {
+/// False when the session is not the one of its edge, by the database.
+async fn apply(connection: &mut PgConnection, session: &Session, act: &Act) -> Result<bool, sqlx::Error> {
     let (edge_id, session_id) = (session.edge_id, session.session_id);
     match act {
         Act::BeginSnapshot { renumber } => {
             let mut transaction = connection.begin().await?;
             let begun = store::begin_snapshot(&mut transaction, edge_id, session_id, *renumber).await?;
-            transaction.commit().await?;
-            if begun {
-                tracing::info!(edge = %edge_id, "edge {edge_id} gets a snapshot");
-                session.machine().snapshot_begun();
+            if !begun {
+                return Ok(false);
             }
+            transaction.commit().await?;
+            tracing::info!(edge = %edge_id, "edge {edge_id} gets a snapshot");
+            session.machine().snapshot_begun();
         }
         Act::EndSnapshot => {
-            store::end_snapshot(connection, edge_id, session_id).await?;
+            if !store::end_snapshot(connection, edge_id, session_id).await? {
+                return Ok(false);
+            }
             session.machine().snapshot_ended();
         }
         Act::Compare { bits, theirs } => {
@@ -69,14 +78,13 @@ async fn apply(connection: &mut PgConnection, session: &Session, act: &Act) -> R
             let strays = store::mend(&mut transaction, edge_id, session_id, differences).await?;
             let books = of(&mut transaction, edge_id).await?;
             transaction.commit().await?;
-            if let Some(strays) = strays {
-                tracing::warn!(edge = %edge_id, decorations = differences.len(), strays = strays.len(), "what edge {edge_id} holds is mended");
-                session.machine().mended(books, strays);
-            }
+            let Some(strays) = strays else { return Ok(false) };
+            tracing::warn!(edge = %edge_id, decorations = differences.len(), strays = strays.len(), "what edge {edge_id} holds is mended");
+            session.machine().mended(books, strays);
         }
         Act::Look { .. } | Act::SendLast { .. } | Act::SendCheckpoint { .. } | Act::AskDigests { .. } | Act::AskInventory { .. } => {}
     }
-    Ok(())
+    Ok(true)
 }
 
 async fn of(connection: &mut PgConnection, edge_id: Uuid) -> Result<Books, sqlx::Error> {

@@ -118,14 +118,15 @@ async fn trigger(
         let mut after = resend::retry_piece(&mut transaction, id, Uuid::nil()).await.map_err(failed)?;
         let (actor, subject) = (Actor::from(&caller), id.to_string());
         audit::record(&mut transaction, &actor, "edge_server.trigger_sync", Some(&subject), json!({})).await.map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
         // Each piece by itself, so that none holds the rows of many.
         while let Some(last) = after {
-            let mut transaction = work.db.write().begin().await.map_err(failed)?;
-            after = resend::retry_piece(&mut transaction, id, last).await.map_err(failed)?;
             transaction.commit().await.map_err(failed)?;
+            transaction = work.db.write().begin().await.map_err(failed)?;
+            after = resend::retry_piece(&mut transaction, id, last).await.map_err(failed)?;
         }
-        let pending = resend::due(work.db.write(), id).await.map_err(failed)?;
+        // Counted before the commit: an edge that is quick may have it all right after.
+        let pending = resend::due(&mut *transaction, id).await.map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
         Ok(Triggered { pending })
     });
     Ok((StatusCode::ACCEPTED, Json(pushed.await?)))

@@ -29,6 +29,8 @@ impl Weight for Decoration {
 pub(crate) struct Session {
     pub(super) edge_id: Uuid,
     pub(super) session_id: Uuid,
+    /// Rises with every session of an edge.
+    generation: i64,
     /// Numbers are of this epoch.
     pub(super) epoch: String,
     outbox: Arc<Outbox>,
@@ -38,8 +40,15 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(edge_id: Uuid, session_id: Uuid, epoch: String, outbox: Arc<Outbox>, machine: Machine, now_ms: u64) -> Self {
-        Self { edge_id, session_id, epoch, outbox, machine: Mutex::new(machine), checked_ms: AtomicU64::new(now_ms) }
+    pub(crate) fn new(
+        edge_id: Uuid,
+        (session_id, generation): (Uuid, i64),
+        epoch: String,
+        outbox: Arc<Outbox>,
+        machine: Machine,
+        now_ms: u64,
+    ) -> Self {
+        Self { edge_id, session_id, generation, epoch, outbox, machine: Mutex::new(machine), checked_ms: AtomicU64::new(now_ms) }
     }
 
     pub(super) fn machine(&self) -> MutexGuard<'_, Machine> {
@@ -103,8 +112,12 @@ impl Session {
 pub(super) struct Sessions(DashMap<Uuid, Arc<Session>>);
 
 impl Sessions {
+    /// Puts a session in, unless a newer one of its edge came before.
     pub(super) fn enter(&self, session: Arc<Session>) {
-        self.0.insert(session.edge_id, session);
+        let mut known = self.0.entry(session.edge_id).or_insert_with(|| Arc::clone(&session));
+        if known.generation < session.generation {
+            *known = session;
+        }
     }
 
     /// Takes a session out, if it is still the one of its edge.
@@ -132,6 +145,25 @@ mod tests {
     use super::*;
     use crate::decorations::{AssetType, H3};
     use crate::geo::{Cells, LatLng};
+
+    #[test]
+    fn the_newest_session_of_an_edge_stays_whoever_enters_first() {
+        let (sessions, edge_id) = (Sessions::default(), Uuid::now_v7());
+        let session = |generation: i64| {
+            let machine = Machine::begin(true, crate::sync::Sum::default(), crate::sync::Books::default());
+            Arc::new(Session::new(edge_id, (Uuid::now_v7(), generation), String::new(), Arc::default(), machine, 0))
+        };
+        let generation = || sessions.find(edge_id).map(|session| session.generation);
+        let (older, newer) = (session(1), session(2));
+        sessions.enter(Arc::clone(&newer));
+        sessions.enter(Arc::clone(&older));
+        assert_eq!(generation(), Some(2));
+        sessions.leave(&older);
+        assert_eq!(generation(), Some(2));
+        sessions.enter(session(3));
+        sessions.leave(&newer);
+        assert_eq!(generation(), Some(3));
+    }
 
     /// What takes the most room that there may be.
     #[test]

@@ -1,7 +1,8 @@
 //! The books of the sync in the database: what is due, what was acknowledged, and how they are mended.
 //!
-//! **Order of locks**: rows of `edge_servers`, then rows of `decoration_sync` in the order of their decorations.
-//! Acknowledgements wait for nobody: a row that somebody holds is getting another number.
+//! **Order of locks**: rows of `edge_servers`, then the session, then rows of `decoration_sync` in the order of their
+//! decorations. What is written for a session holds that session: one that takes over waits, and finds books that nobody
+//! else writes to. Acknowledgements do not wait for rows of `decoration_sync`: one that somebody holds is getting another number.
 
 use std::collections::HashMap;
 
@@ -119,9 +120,13 @@ pub(super) async fn record(
     let rows = sqlx::query!(
         r#"WITH said AS (
                SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::text[]) AS s(edge_id, session_id, decoration_id, number, refused)
+           ), live AS MATERIALIZED (
+               -- Held until this is committed: a session that takes over reads the books after it.
+               SELECT edge_server_id, session_id FROM ar.edge_sessions
+               WHERE edge_server_id = ANY ($1) AND session_id = ANY ($2) ORDER BY edge_server_id FOR SHARE
            ), mine AS MATERIALIZED (
                SELECT s.edge_server_id, s.decoration_id, s.synced_version AS before, s.wanted, said.refused
-               FROM said JOIN ar.edge_sessions live ON live.edge_server_id = said.edge_id AND live.session_id = said.session_id
+               FROM said JOIN live ON live.edge_server_id = said.edge_id AND live.session_id = said.session_id
                JOIN ar.decoration_sync s ON s.edge_server_id = said.edge_id AND s.decoration_id = said.decoration_id
                WHERE s.sync_version = said.number AND s.sync_status <> 'synced'
                FOR NO KEY UPDATE OF s SKIP LOCKED
@@ -159,14 +164,14 @@ pub(super) async fn record(
     Ok(changes)
 }
 
-/// Whether a session is the one of its edge still.
+/// Whether a session is the one of its edge still; it stays so until the transaction ends.
 async fn is_live(connection: &mut PgConnection, edge_id: Uuid, session_id: Uuid) -> Result<bool, sqlx::Error> {
     let live = sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM ar.edge_sessions WHERE edge_server_id = $1 AND session_id = $2) AS "live!""#,
+        "SELECT session_id FROM ar.edge_sessions WHERE edge_server_id = $1 AND session_id = $2 FOR SHARE",
         edge_id,
         session_id
     );
-    live.fetch_one(connection).await
+    Ok(live.fetch_optional(connection).await?.is_some())
 }
 
 /// Takes everything back: the edge holds nothing by the books, and all that it should hold is due; with new numbers, if
@@ -200,8 +205,8 @@ pub(super) async fn begin_snapshot(
     Ok(true)
 }
 
-/// Notes that an edge has its snapshot, unless another session has begun.
-pub(super) async fn end_snapshot(connection: &mut PgConnection, edge_id: Uuid, session_id: Uuid) -> Result<(), sqlx::Error> {
+/// Notes that an edge has its snapshot. False when the session is over.
+pub(super) async fn end_snapshot(connection: &mut PgConnection, edge_id: Uuid, session_id: Uuid) -> Result<bool, sqlx::Error> {
     sqlx::query!(
         "UPDATE ar.edge_servers e SET snapshot_due = false FROM ar.edge_sessions s WHERE e.id = $1 AND s.edge_server_id = e.id AND s.session_id = $2",
         edge_id,
@@ -209,7 +214,7 @@ pub(super) async fn end_snapshot(connection: &mut PgConnection, edge_id: Uuid, s
     )
     .execute(connection)
     .await
-    .map(|_| ())
+    .map(|done| done.rows_affected() == 1)
 }
 
 /// What an edge holds by the books, item by item.

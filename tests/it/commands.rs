@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::support::{Account, OwnCluster, SECRET, TestDb, TestServer, eventually};
 
-fn program() -> Command {
+pub(crate) fn program() -> Command {
     let mut program = Command::new(env!("CARGO_BIN_EXE_ar-supervisor"));
     program.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").env("LOG_FORMAT", "pretty").stdin(Stdio::null());
     program
@@ -30,15 +30,15 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 }
 
 /// A running `dev` or `serve`; killed when dropped, if it still runs.
-struct Running(Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Running {
-    fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         let status = Command::new("kill").args([signal, &self.0.id().to_string()]).status().expect("kill runs");
         assert!(status.success());
     }
 
-    fn end(&mut self) -> Option<i32> {
+    pub(crate) fn end(&mut self) -> Option<i32> {
         self.0.wait().expect("the program ends").code()
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ar_supervisor::commands::simulate::{self, Count, Settings, Silent, SimulateError};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Account, PASSWORD, TestServer, eventually};
+use crate::support::{Account, Config, PASSWORD, TestServer, eventually};
 
 const EDGES: u32 = 4;
 const PHONES: usize = 30;
@@ -31,7 +31,11 @@ fn settings(t: &TestServer, admin: &Account) -> Settings {
 
 /// A server with decorations in and around two towns.
 async fn server_with_towns() -> TestServer {
-    let t = TestServer::start().await;
+    server_with_towns_and(Config::default()).await
+}
+
+async fn server_with_towns_and(config: Config) -> TestServer {
+    let t = TestServer::start_with(config).await;
     for (n, (lat, lng)) in [(52.52, 13.40), (52.52, 13.50), (52.45, 13.38), (-16.80, 179.98), (-16.80, -179.95)].into_iter().enumerate() {
         for m in 0..3 {
             let step = f64::from(m) * 0.01;
@@ -99,11 +103,16 @@ async fn edges_that_are_there_are_adopted_and_stay_and_a_seed_can_come_again() {
 /// are sent what they lack.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn content_on_a_disk_is_there_for_the_next_simulation() {
-    let t = server_with_towns().await;
+    // Edges that were put in by SQL are found by the comparison of what they should hold.
+    let t = server_with_towns_and(Config::of("EDGE_SYNC_INTERVAL", "1s")).await;
     let admin = t.admin().await;
     for (lat, lng) in [(52.52, 13.40), (-16.80, 179.98)] {
         t.edge("here").at(lat, lng).insert().await;
     }
+    eventually("it is marked what they should hold", async || {
+        count(&t, "SELECT count(DISTINCT edge_server_id) FROM ar.decoration_sync").await.eq(&2).then_some(())
+    })
+    .await;
     let folder = tempfile::tempdir().expect("a folder");
     let simulated = async || {
         let settings = Settings {

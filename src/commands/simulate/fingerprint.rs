@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::digest::first_bytes;
 
 /// Members that belong to the delivery, or that only admins see.
-const NOT_CONTENT: [&str; 3] = ["sync_version", "created_by", "external_id"];
+const NOT_CONTENT: [&str; 4] = ["sync_version", "created_by", "external_id", "deleted_at"];
 
 /// The fingerprint of a decoration, however it is written: order and blanks do not count, nor how a number looks.
 pub(super) fn fingerprint(decoration: &Map<String, Value>) -> u64 {

@@ -1,7 +1,7 @@
 //! One private PostgreSQL for the whole test process, and a clone of a migrated database for each test.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 
 use std::os::unix::fs::MetadataExt;
@@ -159,16 +159,30 @@ impl OwnCluster {
 
     /// Stops the server, as an operator or a crash would: `fast` or `immediate`.
     pub(crate) async fn stop(&self, mode: &'static str) {
-        self.pg_ctl(vec!["-m".into(), mode.into(), "-w".into(), "stop".into()]).await;
+        self.pg_ctl(&["-m", mode, "-w", "stop"]).await;
     }
 
-    /// Starts it again where it was.
+    /// Kills its first process, as the kernel does when memory is short; the others end by themselves, some later.
+    pub(crate) async fn kill(&self) {
+        let file = std::fs::read_to_string(self.cluster.data_dir().join("postmaster.pid")).expect("it runs");
+        let pid = file.lines().next().expect("its number").trim().to_owned();
+        let status = tokio::process::Command::new("kill").args(["-9", &pid]).status().await.expect("kill runs");
+        assert!(status.success());
+    }
+
+    /// Starts it again where it was, as soon as the last process of the one before is gone.
     pub(crate) async fn start_again(&self) {
-        let options = format!("-k {} -c listen_addresses= -c fsync=off", self.cluster.socket_dir().display());
-        self.pg_ctl(vec!["-w".into(), "-l".into(), "/dev/null".into(), "-o".into(), options, "start".into()]).await;
+        let options = format!("-k {} -c listen_addresses= -c max_connections=200 -c fsync=off", self.cluster.socket_dir().display());
+        let arguments = ["-w", "-l", "/dev/null", "-o", &options, "start"].map(str::to_owned);
+        super::eventually("PostgreSQL starts", async || self.try_pg_ctl(&arguments).await.success().then_some(())).await;
     }
 
-    async fn pg_ctl(&self, arguments: Vec<String>) {
+    async fn pg_ctl(&self, arguments: &[&str]) {
+        let status = self.try_pg_ctl(&arguments.iter().map(|&argument| argument.to_owned()).collect::<Vec<_>>()).await;
+        assert!(status.success(), "pg_ctl: {status}");
+    }
+
+    async fn try_pg_ctl(&self, arguments: &[String]) -> ExitStatus {
         let data_dir = self.cluster.data_dir().to_owned();
         // Its first word is the server's program.
         let command_line = std::fs::read_to_string(data_dir.join("postmaster.opts")).expect("the server was started once");
@@ -177,7 +191,6 @@ impl OwnCluster {
         let mut command = tokio::process::Command::new(program);
         command.arg("-D").arg(&data_dir).arg("-s").args(arguments);
         command.uid(owner.uid()).gid(owner.gid()).current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let status = command.status().await.expect("pg_ctl runs");
-        assert!(status.success(), "pg_ctl: {status}");
+        command.status().await.expect("pg_ctl runs")
     }
 }

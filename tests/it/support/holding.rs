@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::{RegisteredEdge, Socket};
+use super::{RegisteredEdge, Socket, TestServer};
 
 /// What an edge holds, and what it remembers.
 #[derive(Clone, Debug, Default)]
@@ -29,9 +29,18 @@ pub(crate) struct Held {
     pub(crate) snapshots: u64,
     pub(crate) inventories: u64,
     pub(crate) matching_checkpoints: u64,
+    /// Entries that came, whether or not they changed something; those of a batch that came again are not counted again.
+    pub(crate) entries: u64,
+    /// Entries that changed something that they, or newer ones, had changed before: a fault.
+    pub(crate) repeats: u64,
+    /// How sessions began: `delta` or `snapshot`.
+    pub(crate) modes: Vec<String>,
+    /// The highest number that changed something, of each that was not lost since.
+    taken: HashMap<Uuid, i64>,
     named: Option<HashSet<Uuid>>,
     coming_epoch: Option<String>,
-    batches: HashSet<u64>,
+    /// What was answered to the batches of this session.
+    answered: HashMap<u64, Value>,
 }
 
 fn first_8(bytes: &[u8]) -> u64 {
@@ -61,6 +70,12 @@ impl Held {
         digest_of(self.items.iter().map(|(id, (version, _))| (id, *version)))
     }
 
+    /// Loses one without knowing of it.
+    pub(crate) fn lose(&mut self, id: Uuid) {
+        self.items.remove(&id);
+        self.taken.remove(&id);
+    }
+
     fn held(&self) -> Value {
         let (count, digest) = self.sum();
         json!({"count": count, "digest": digest})
@@ -76,9 +91,11 @@ impl Held {
         if self.epoch.as_ref() != Some(&epoch) {
             self.items.values_mut().for_each(|(version, _)| *version = 0);
             self.removed.clear();
+            self.taken.clear();
         }
         (self.coming_epoch, self.named) = (Some(epoch), None);
-        self.batches.clear();
+        self.answered.clear();
+        self.modes.push(welcome["mode"].as_str().expect("a mode").to_owned());
     }
 
     /// What it answers to a message.
@@ -127,22 +144,20 @@ impl Held {
         (0..parts).map(|i| json!({"type": "digests", "data": part(i)})).collect()
     }
 
-    /// Applies a batch; its acknowledgement.
+    /// Applies a batch; its acknowledgement. One that came before is only acknowledged again.
     fn apply(&mut self, batch: &Value) -> Value {
-        let again = !self.batches.insert(batch["batch_id"].as_u64().expect("a number"));
+        let batch_id = batch["batch_id"].as_u64().expect("a number");
+        if let Some(answer) = self.answered.get(&batch_id) {
+            return answer.clone();
+        }
         let snapshot = &batch["snapshot"];
-        if !again && snapshot["first"] == true {
+        if snapshot["first"] == true {
             self.named = Some(HashSet::new());
             self.snapshots += 1;
         }
+        let entries = |member: &str| batch[member].as_array().expect("entries");
         let mut results = Vec::new();
-        for (entry, put) in batch["decorations"]
-            .as_array()
-            .expect("decorations")
-            .iter()
-            .map(|e| (e, true))
-            .chain(batch["removed"].as_array().expect("removed").iter().map(|e| (e, false)))
-        {
+        for (entry, put) in entries("decorations").iter().map(|e| (e, true)).chain(entries("removed").iter().map(|e| (e, false))) {
             let (id, version) = (id_of(entry), entry["sync_version"].as_i64().expect("a number"));
             if let Some(named) = self.named.as_mut().filter(|_| put) {
                 named.insert(id);
@@ -152,13 +167,17 @@ impl Held {
                 Err(error) => json!({"id": id, "sync_version": version, "ok": false, "error": error}),
             });
         }
-        if !again && snapshot["last"] == true {
+        self.entries += u64::try_from(results.len()).expect("few");
+        if snapshot["last"] == true {
             if let Some(named) = self.named.take() {
                 self.items.retain(|id, _| named.contains(id));
+                self.taken.retain(|id, _| named.contains(id));
             }
             self.epoch.clone_from(&self.coming_epoch);
         }
-        json!({"batch_id": batch["batch_id"], "results": results})
+        let answer = json!({"batch_id": batch_id, "results": results});
+        self.answered.insert(batch_id, answer.clone());
+        answer
     }
 
     fn take(&mut self, id: Uuid, version: i64, content: Option<&Value>) -> Result<(), String> {
@@ -171,17 +190,16 @@ impl Held {
             return Err(error.clone());
         }
         self.effects += 1;
-        match content {
-            Some(content) => {
-                self.removed.remove(&id);
-                let before = self.items.insert(id, (version, content.clone()));
-                let older = |(_, before): &(i64, Value)| before["version"].as_i64() > content["version"].as_i64();
-                self.falls += u64::from(before.as_ref().is_some_and(older));
-            }
-            None => {
-                self.items.remove(&id);
-                self.removed.insert(id, version);
-            }
+        let before = self.taken.insert(id, version);
+        self.repeats += u64::from(before.is_some_and(|before| before >= version));
+        if let Some(content) = content {
+            self.removed.remove(&id);
+            let before = self.items.insert(id, (version, content.clone()));
+            let older = |(_, before): &(i64, Value)| before["version"].as_i64() > content["version"].as_i64();
+            self.falls += u64::from(before.as_ref().is_some_and(older));
+        } else {
+            self.items.remove(&id);
+            self.removed.insert(id, version);
         }
         Ok(())
     }
@@ -221,8 +239,9 @@ impl HoldingEdge {
     }
 
     /// Ends at once, as by kill -9; what it held then.
-    pub(crate) async fn kill(self) -> Held {
+    pub(crate) async fn kill(mut self) -> Held {
         self.living.abort();
+        let _aborted = (&mut self.living).await;
         self.held()
     }
 }
@@ -253,6 +272,55 @@ async fn session(edge: &RegisteredEdge, address: SocketAddr, held: &Mutex<Held>)
             if !socket.try_send(&answer).await {
                 return;
             }
+        }
+    }
+}
+
+/// A socket whose edge answers when the test says so.
+pub(crate) struct Talk {
+    pub(crate) socket: Socket,
+    pub(crate) held: Held,
+}
+
+impl Talk {
+    /// Opens it, says hello, and is welcomed.
+    pub(crate) async fn begin(server: &TestServer, edge: &RegisteredEdge, held: Held) -> Self {
+        let hello = held.hello();
+        Self::begin_with(server, edge, held, hello).await
+    }
+
+    /// The same with something else said than it holds.
+    pub(crate) async fn begin_with(server: &TestServer, edge: &RegisteredEdge, mut held: Held, hello: Value) -> Self {
+        let mut socket = edge.open(server).await;
+        socket.send("hello", hello).await;
+        held.welcomed(&socket.data("welcome").await);
+        Self { socket, held }
+    }
+
+    /// Answers what comes, as it should, up to a message of a type; that one is not answered.
+    pub(crate) async fn until(&mut self, kind: &str) -> Value {
+        loop {
+            let message = self.socket.next().await.unwrap_or_else(|closed| panic!("closed with {closed:?} before {kind}"));
+            if message["type"] == kind {
+                return message;
+            }
+            self.answer(&message).await;
+        }
+    }
+
+    /// Answers a message as it should.
+    pub(crate) async fn answer(&mut self, message: &Value) {
+        for answer in self.held.answer(message) {
+            assert!(self.socket.try_send(&answer).await, "the socket is open");
+        }
+    }
+
+    /// Answers everything until a checkpoint agrees with what is held.
+    pub(crate) async fn until_agreed(&mut self) {
+        let before = self.held.matching_checkpoints;
+        while self.held.matching_checkpoints == before {
+            let checkpoint = self.until("checkpoint").await;
+            self.answer(&checkpoint).await;
         }
     }
 }

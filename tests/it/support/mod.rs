@@ -19,7 +19,7 @@ pub(crate) use answer::Answer;
 pub(crate) use cluster::{OwnCluster, TestDb, migrated_apart};
 pub(crate) use decoration::DecorationBuilder;
 pub(crate) use earth::{geodesic, position};
-pub(crate) use holding::{Held, HoldingEdge, digest_of};
+pub(crate) use holding::{Held, HoldingEdge, Talk, digest_of};
 pub(crate) use place::{EdgeBuilder, RegionBuilder};
 pub(crate) use random::{Random, query_count, rounds};
 pub(crate) use raw::RawConnection;

@@ -39,7 +39,7 @@ pub(super) async fn settled(sql: &PgPool, edge: &HoldingEdge) {
     .await;
 }
 
-fn at(address: SocketAddr) -> impl Fn() -> SocketAddr {
+pub(super) fn at(address: SocketAddr) -> impl Fn() -> SocketAddr {
     move || address
 }
 
@@ -56,6 +56,24 @@ pub(super) async fn create(t: &TestServer, admin: &Account, name: &str, lat: f64
 
 pub(super) async fn put(t: &TestServer, admin: &Account, decoration: &Value, content: Value) {
     Answer::of(admin.request(t, Method::PUT, &path_of(decoration)).header("if-match", "*").json(&content)).await.ok();
+}
+
+/// Many decorations at one place, told apart by their number; again: all of them are edited. Gives their ids.
+pub(super) async fn import(t: &TestServer, admin: &Account, count: usize, name: &str, description: &str) -> Vec<Uuid> {
+    let row = |n: usize| {
+        let members = json!({"external_id": format!("n{n}"), "lat": 10.0, "lng": 20.0, "description": description});
+        content_with(&format!("{name} {n}"), members).to_string()
+    };
+    let body = (0..count).map(row).collect::<Vec<_>>().join("\n");
+    let request = admin.request(t, Method::POST, "/api/v1/decorations/import").header("content-type", "application/x-ndjson");
+    let report = Answer::of(request.body(body)).await.ok().json();
+    assert_eq!(report["rejected"], 0, "{report}");
+    sqlx::query_scalar(
+        "SELECT id FROM ar.decorations WHERE external_id IS NOT NULL AND deleted_at IS NULL ORDER BY length(external_id), external_id",
+    )
+    .fetch_all(&t.sql)
+    .await
+    .expect("reads")
 }
 
 fn name_of(edge: &HoldingEdge, decoration: &Value) -> Option<String> {

@@ -2,8 +2,14 @@
 
 mod books;
 mod delivering;
+mod epochs;
+mod instances;
+mod mangled;
 mod reconcile;
+mod refusing;
+mod repairing;
 mod restoring;
 mod routes;
 mod status;
+mod surviving;
 mod wanted;
