@@ -108,9 +108,13 @@ pub(super) async fn near(
     .await
 }
 
-/// Those of these decorations that are shown.
-pub(crate) async fn shown(executor: impl PgExecutor<'_>, ids: &[Uuid]) -> Result<Vec<Decoration>, sqlx::Error> {
-    select_decorations!("", "gis.decorations WHERE id = ANY ($1)", ids; row => |decoration: Decoration| decoration)
+/// Those of these decorations that are shown, each made into something as it comes.
+pub(crate) async fn shown<T: Send + Unpin>(
+    executor: impl PgExecutor<'_>,
+    ids: &[Uuid],
+    each: impl Fn(Decoration) -> T + Send + Sync,
+) -> Result<Vec<T>, sqlx::Error> {
+    select_decorations!("", "gis.decorations WHERE id = ANY ($1)", ids; row => |decoration: Decoration| each(decoration))
         .fetch_all(executor)
         .await
 }

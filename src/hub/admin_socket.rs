@@ -26,8 +26,6 @@ pub(super) const SUBPROTOCOL: &str = "arsup.v1";
 pub(super) const TICKET: &str = "ticket.";
 /// The path that a ticket is to be for.
 pub(super) const PATH: &str = "/ws/admin";
-/// How long changes are gathered before they are written together.
-const GATHER: Duration = Duration::from_millis(25);
 /// How often an admin is asked for again when no notice told of a change.
 const RECHECK_INTERVAL: Duration = Duration::from_secs(2);
 /// Who could not be asked for so long is sent away: he may be no admin any more.
@@ -117,7 +115,6 @@ async fn forward(state: &AppState, outbox: &Outbox) {
     loop {
         outbox.written().await;
         let first = feed.changes.recv().await.map_err(|error| matches!(error, RecvError::Lagged(_)));
-        tokio::time::sleep(GATHER).await;
         let behind = hand_over(&mut feed.changes, first, outbox);
         if behind {
             outbox.written().await;

@@ -1,11 +1,12 @@
 //! One socket, whoever is at its other end: what waits is written together, a peer that does not read or answer is
 //! let go, and every end has a reason.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use futures_util::SinkExt;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::{Instant, MissedTickBehavior, Sleep};
 use tokio_tungstenite::tungstenite;
 
 use super::outbox::{Batch, Closing, Outbox};
@@ -57,13 +58,16 @@ pub(super) struct Talk<'o> {
     outbox: &'o Outbox,
     pings: tokio::time::Interval,
     heard: Instant,
+    /// When to look whether it was silent for too long; not moved with each message, which would cost more than a look.
+    silence: Pin<Box<Sleep>>,
 }
 
 impl<'o> Talk<'o> {
     pub(super) fn new(socket: WebSocket, outbox: &'o Outbox) -> Self {
         let mut pings = tokio::time::interval_at(Instant::now() + PING_INTERVAL, PING_INTERVAL);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { socket, outbox, pings, heard: Instant::now() }
+        let heard = Instant::now();
+        Self { socket, outbox, pings, heard, silence: Box::pin(tokio::time::sleep_until(heard + SILENCE)) }
     }
 
     /// Writes what is put into the outbox, pings, and waits for the next message.
@@ -96,7 +100,12 @@ impl<'o> Talk<'o> {
                         None => return Incoming::Ended(End::ByPeer),
                     }
                 }
-                () = tokio::time::sleep_until(self.heard + SILENCE) => return Incoming::Ended(End::ByPeer),
+                () = &mut self.silence => {
+                    if self.heard.elapsed() >= SILENCE {
+                        return Incoming::Ended(End::ByPeer);
+                    }
+                    self.silence.as_mut().reset(self.heard + SILENCE);
+                }
                 _ = self.pings.tick() => {
                     if !self.send(Message::Ping(Vec::new().into())).await {
                         return Incoming::Ended(End::ByPeer);

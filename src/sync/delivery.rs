@@ -10,7 +10,7 @@ use tokio::time::MissedTickBehavior;
 use uuid::Uuid;
 
 use super::machine::{Act, Entry};
-use super::session::Session;
+use super::session::{Session, Written};
 use super::{repair, store};
 use crate::db::within_deadline;
 use crate::decorations::{self, Decoration};
@@ -178,8 +178,9 @@ async fn read(state: &AppState, connection: &mut PgConnection, wishes: &[(Arc<Se
 async fn send(state: &AppState, connection: &mut PgConnection, group: Vec<Dues>) -> Result<(), sqlx::Error> {
     let ids: HashSet<Uuid> = group.iter().flat_map(|dues| &dues.rows).filter(|row| row.put).map(|row| row.decoration_id).collect();
     let ids: Vec<Uuid> = ids.into_iter().collect();
-    let shown = if ids.is_empty() { Vec::new() } else { decorations::shown(connection, &ids).await? };
-    let contents: HashMap<Uuid, Decoration> = shown.into_iter().map(|decoration| (decoration.id, decoration)).collect();
+    let written = |decoration: Decoration| (decoration.id, Written::of(&decoration));
+    let shown = if ids.is_empty() { Vec::new() } else { decorations::shown(connection, &ids, written).await? };
+    let contents: HashMap<Uuid, Written> = shown.into_iter().collect();
     let entry = |row: store::Due| {
         // One that is shown no more has just got another number, by which it is removed.
         let content = if row.put { Some(contents.get(&row.decoration_id)?.clone()) } else { None };
@@ -190,7 +191,7 @@ async fn send(state: &AppState, connection: &mut PgConnection, group: Vec<Dues>)
         // When nothing of it is to be sent, there is nothing to look for before the sweep.
         let all = all || entries.is_empty();
         let batches = session.machine().found(entries, all, state.sync.now_ms());
-        for batch in batches {
+        for batch in &batches {
             session.send(batch);
         }
     }

@@ -48,7 +48,7 @@ pub(crate) trait Weight {
 }
 
 impl<C: Weight> Entry<C> {
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         const REMOVAL_BYTES: usize = 96;
         self.content.as_ref().map_or(REMOVAL_BYTES, Weight::bytes)
     }
@@ -164,6 +164,8 @@ pub(crate) struct Machine {
     /// Something may be due.
     look: bool,
     looking: bool,
+    /// What was written into the books while we look.
+    landed: Vec<(Uuid, i64)>,
     /// The edge is to compare.
     check: bool,
     comparison: Option<Comparison>,
@@ -204,6 +206,7 @@ impl Machine {
             strays: Vec::new(),
             look: true,
             looking: false,
+            landed: Vec::new(),
             check: true,
             comparison: differs.then(|| Comparison::new(bits_for(books.held.count.max(theirs.count)))),
             compared_ms: None,
@@ -252,6 +255,7 @@ impl Machine {
         let room = self.credit.saturating_sub(self.flights.len());
         if (self.look || !self.strays.is_empty()) && !self.looking && room > 0 {
             (self.look, self.looking) = (false, true);
+            self.landed = Vec::new();
             let flying: usize = self.flights.iter().map(|flight| flight.items.len()).sum();
             return Some(Act::Look { most: flying + room * self.limit });
         }
@@ -339,16 +343,18 @@ impl Machine {
         self.flights.is_empty() && self.comparison.is_none() && !self.looking && self.snapshot == Snapshot::None
     }
 
-    /// Which of these due rows are not on their way with that number.
+    /// Which of these due rows are not on their way with that number, and were not when we began to look: the rows may
+    /// have been read before the books were written.
     pub(crate) fn news<T>(&self, rows: Vec<T>, key: impl Fn(&T) -> (Uuid, i64)) -> Vec<T> {
-        let flying: HashSet<_> = self.flights.iter().flat_map(|flight| flight.items.iter().copied()).collect();
+        let flying = self.flights.iter().flat_map(|flight| &flight.items);
+        let flying: HashSet<_> = flying.chain(&self.landed).copied().collect();
         rows.into_iter().filter(|row| !flying.contains(&key(row))).collect()
     }
 
     /// What was found due and is not on its way, in the order of numbers; `all`: nothing else is due. Gives what is to
     /// be sent; what does not fit is found again.
     pub(crate) fn found<C: Weight>(&mut self, rows: Vec<Entry<C>>, all: bool, now_ms: u64) -> Vec<Batch<C>> {
-        self.looking = false;
+        (self.looking, self.landed) = (false, Vec::new());
         if matches!(self.snapshot, Snapshot::Wanted { .. }) {
             return Vec::new();
         }
@@ -412,7 +418,12 @@ impl Machine {
         }
         self.check = true;
         let Some(at) = self.flights.iter().position(|flight| flight.batch_id == batch_id) else { return };
-        self.flights.remove(at);
+        let flight = self.flights.remove(at);
+        if self.looking {
+            // What of it is due all the same is found by the next look.
+            self.look = true;
+            self.landed.extend(flight.items);
+        }
         self.credit = (self.credit + 1).min(MAX_FLIGHTS);
         self.limit = (self.limit * 2).min(MAX_ENTRIES);
         if self.snapshot == (Snapshot::Ending { batch_id }) {
@@ -609,6 +620,24 @@ mod tests {
             !machine.acknowledged(3, 99) && machine.acknowledged(3, 100) && !machine.acknowledged(3, 100) && !machine.acknowledged(1, 200)
         );
         assert_eq!(machine.next(10 * ACK_TIMEOUT_MS), None);
+    }
+
+    #[test]
+    fn what_is_written_into_the_books_while_we_look_is_not_sent_again() {
+        let mut machine = quiet();
+        machine.wake();
+        assert!(looks(&mut machine, 0));
+        let sent = machine.found(entries(600, 1), false, 0);
+        assert!(machine.acknowledged(sent[0].id));
+        machine.recorded(sent[0].id, &[]);
+        assert!(looks(&mut machine, 0));
+        // Read before the second batch was written, which was first: none of it is news.
+        machine.recorded(sent[1].id, &[]);
+        let news = machine.news(entries(600, 1), |entry| (entry.id, entry.number));
+        let rows: Vec<_> = news.iter().map(|entry| entry.number).collect();
+        assert_eq!(rows, (1..=200).chain(401..=600).collect::<Vec<_>>(), "only what landed before we looked may be due again");
+        machine.found(news, true, 0);
+        assert!(looks(&mut machine, 0), "what landed may be due all the same");
     }
 
     #[test]

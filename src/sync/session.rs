@@ -8,20 +8,51 @@ use uuid::Uuid;
 
 use super::machine::{Act, Batch, Entry, Machine, Weight};
 use crate::decorations::Decoration;
-use crate::hub::protocol::{
-    Checkpoint, DigestRequest, Held, InventoryRequest, Numbered, NumberedDecoration, SnapshotPart, SyncDecorations, ToEdge,
-};
+use crate::hub::protocol::{Checkpoint, DigestRequest, Held, InventoryRequest, Numbered, SnapshotPart, ToEdge};
 use crate::hub::{Closing, Outbox, text};
 
-impl Weight for Decoration {
-    fn bytes(&self) -> usize {
-        /// Names of members, numbers, times and cells.
-        const FRAME_BYTES: usize = 900;
-        let optional = [&self.description, &self.low_res_url, &self.medium_res_url, &self.high_res_url];
-        let text_bytes = self.name.len() + self.category.len() + optional.into_iter().flatten().map(String::len).sum::<usize>();
-        // A quote, a line break or a tab takes two; other control characters there are none.
-        FRAME_BYTES + 2 * text_bytes
+/// A decoration as it is written, but for its number: an edge's entry is this after the number. Made once, however many
+/// edges get it.
+#[derive(Clone)]
+pub(super) struct Written(Arc<str>);
+
+/// What stands before it: `{"sync_version":` and up to 20 digits, `,`; and behind it, `,`.
+const NUMBER_BYTES: usize = 38;
+
+impl Written {
+    pub(super) fn of(decoration: &Decoration) -> Self {
+        let object = text(decoration);
+        Self(Arc::from(object.strip_prefix('{').expect("a struct is an object")))
     }
+}
+
+impl Weight for Written {
+    fn bytes(&self) -> usize {
+        NUMBER_BYTES + self.0.len()
+    }
+}
+
+/// A batch as `SyncDecorations` would be written. In one piece of memory that is large enough, because such pieces are
+/// large, and there are many of them.
+fn written(batch: &Batch<Written>) -> String {
+    /// Names of members, three numbers and what begins and ends.
+    const FRAME_BYTES: usize = 192;
+    let version = batch.entries.iter().map(|entry| entry.number).max().unwrap_or(0);
+    let (puts, removals): (Vec<_>, Vec<_>) = batch.entries.iter().partition(|entry| entry.content.is_some());
+    let removed: Vec<_> = removals.iter().map(|entry| Numbered { id: entry.id, sync_version: entry.number }).collect();
+    let (removed, snapshot) = (text(&removed), text(&batch.snapshot.map(|(first, last)| SnapshotPart { first, last })));
+    let bytes = puts.iter().filter_map(|entry| entry.content.as_ref()).map(Weight::bytes).sum::<usize>();
+    let mut message = String::with_capacity(FRAME_BYTES + bytes + removed.len());
+    let number = batch.id.to_string();
+    let version = version.to_string();
+    message.extend([r#"{"type":"sync_decorations","data":{"batch_id":"#, &number, r#","version":"#, &version, r#","decorations":["#]);
+    for (place, Entry { number, content, .. }) in puts.into_iter().enumerate() {
+        let Some(Written(content)) = content else { continue };
+        let before = if place == 0 { r#"{"sync_version":"# } else { r#",{"sync_version":"# };
+        message.extend([before, &number.to_string(), ",", content]);
+    }
+    message.extend([r#"],"removed":"#, &removed, r#","snapshot":"#, &snapshot, "}}"]);
+    message
 }
 
 /// One socket's sync.
@@ -69,25 +100,15 @@ impl Session {
     }
 
     /// Sends what is due.
-    pub(super) fn send(&self, batch: Batch<Decoration>) {
-        let Batch { id: batch_id, entries, snapshot } = batch;
-        let version = entries.iter().map(|entry| entry.number).max().unwrap_or(0);
-        let (mut decorations, mut removed) = (Vec::with_capacity(entries.len()), Vec::new());
-        for Entry { id, number, content } in entries {
-            match content {
-                Some(decoration) => decorations.push(NumberedDecoration { sync_version: number, decoration }),
-                None => removed.push(Numbered { id, sync_version: number }),
-            }
-        }
-        let snapshot = snapshot.map(|(first, last)| SnapshotPart { first, last });
-        self.put(&ToEdge::SyncDecorations(SyncDecorations { batch_id, version, decorations, removed, snapshot }));
+    pub(super) fn send(&self, batch: &Batch<Written>) {
+        self.outbox.put(written(batch).into());
     }
 
     /// Says what the state machine wants said; gives back what is to be done otherwise.
     pub(super) fn say(&self, act: Act) -> Option<Act> {
         let message = match act {
             Act::SendLast { batch_id, first } => {
-                self.send(Batch { id: batch_id, entries: Vec::new(), snapshot: Some((first, true)) });
+                self.send(&Batch { id: batch_id, entries: Vec::new(), snapshot: Some((first, true)) });
                 return None;
             }
             Act::SendCheckpoint { number, held } => {
@@ -145,6 +166,7 @@ mod tests {
     use super::*;
     use crate::decorations::{AssetType, H3};
     use crate::geo::{Cells, LatLng};
+    use crate::hub::protocol::{NumberedDecoration, SyncDecorations};
 
     #[test]
     fn the_newest_session_of_an_edge_stays_whoever_enters_first() {
@@ -165,43 +187,70 @@ mod tests {
         assert_eq!(generation(), Some(3));
     }
 
-    /// What takes the most room that there may be.
-    #[test]
-    fn no_decoration_takes_more_than_is_reckoned_with() {
+    fn decoration(name: &str) -> Decoration {
         let cells = Cells::of(LatLng::new(-12.345_678_901_234_567, -123.456_789_012_345_67).expect("on Earth"));
-        let text = |length: usize| "\"".repeat(length);
-        let decoration = Decoration {
+        Decoration {
             id: Uuid::max(),
-            name: text(255),
-            description: Some("\n".repeat(2_000)),
-            category: text(100),
+            name: name.to_owned(),
+            description: Some("\n\"\u{1F3EE}".to_owned()),
+            category: "night".to_owned(),
             lat: -12.345_678_901_234_567,
             lng: -123.456_789_012_345_67,
-            radius_meters: i32::MIN,
-            height_offset: -1.234_567_890_123_456_7e-300,
-            low_res_url: Some(text(500)),
-            medium_res_url: Some(text(500)),
+            radius_meters: 40,
+            height_offset: 1.5,
+            low_res_url: None,
+            medium_res_url: None,
             high_res_url: None,
-            scale_x: -1.234_567_890_123_456_7e-300,
-            scale_y: -1.234_567_890_123_456_7e-300,
-            scale_z: -1.234_567_890_123_456_7e-300,
-            rotation_x: -1.234_567_890_123_456_7e-300,
-            rotation_y: -1.234_567_890_123_456_7e-300,
-            rotation_z: -1.234_567_890_123_456_7e-300,
+            scale_x: 1.0,
+            scale_y: 1.0,
+            scale_z: 1.0,
+            rotation_x: 0.0,
+            rotation_y: 0.0,
+            rotation_z: 0.0,
             asset_type: AssetType::Animation,
-            file_size_bytes: Some(i64::MIN),
-            is_active: false,
-            version: i64::MIN,
+            file_size_bytes: Some(i64::MAX),
+            is_active: true,
+            version: i64::MAX,
             h3: H3 { r5: cells.r5, r7: cells.r7, r9: cells.r9 },
             created_at: DateTime::<Utc>::MIN_UTC,
             updated_at: DateTime::<Utc>::MIN_UTC,
-        };
-        let reckoned = decoration.bytes();
-        let written = text_of(decoration);
-        assert!(written <= reckoned, "{written} {reckoned}");
+        }
     }
 
-    fn text_of(decoration: Decoration) -> usize {
-        serde_json::to_string(&NumberedDecoration { sync_version: i64::MIN, decoration }).expect("JSON").len()
+    fn batch(decorations: &[Decoration], removed: &[i64], snapshot: Option<(bool, bool)>) -> Batch<Written> {
+        let puts = decorations.iter().map(|one| Entry { id: one.id, number: i64::MAX, content: Some(Written::of(one)) });
+        let removals = removed.iter().map(|number| Entry { id: Uuid::nil(), number: *number, content: None });
+        Batch { id: 7, entries: removals.chain(puts).collect(), snapshot }
+    }
+
+    /// The documents are made from the type, so what is written is to be as if the type were.
+    #[test]
+    fn a_batch_is_written_as_its_type_says() {
+        let two = [decoration("a"), decoration("b")];
+        for (decorations, removed, snapshot) in
+            [(&two[..], &[1, 2][..], None), (&two[..1], &[], Some((true, false))), (&[], &[], Some((false, true))), (&[], &[3], None)]
+        {
+            let numbered = |decoration: &Decoration| NumberedDecoration { sync_version: i64::MAX, decoration: decoration.clone() };
+            let version = if decorations.is_empty() { removed.iter().max().copied().unwrap_or(0) } else { i64::MAX };
+            let message = ToEdge::SyncDecorations(SyncDecorations {
+                batch_id: 7,
+                version,
+                decorations: decorations.iter().map(numbered).collect(),
+                removed: removed.iter().map(|number| Numbered { id: Uuid::nil(), sync_version: *number }).collect(),
+                snapshot: snapshot.map(|(first, last)| SnapshotPart { first, last }),
+            });
+            assert_eq!(written(&batch(decorations, removed, snapshot)), text(&message).as_str());
+        }
+    }
+
+    #[test]
+    fn no_entry_takes_more_than_is_reckoned_with() {
+        let all = [decoration("a"), decoration("b"), decoration("c")];
+        for count in 0..all.len() {
+            let (less, more) = (batch(&all[..count], &[], Some((false, false))), batch(&all[..=count], &[], Some((false, false))));
+            let written = [&less, &more].map(|batch| written(batch));
+            assert!(written[1].len() - written[0].len() <= more.entries[count].bytes());
+            assert!(written[1].len() <= written[1].capacity() && written[1].capacity() <= written[1].len() + 192, "it is in one piece");
+        }
     }
 }
