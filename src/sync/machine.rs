@@ -147,6 +147,7 @@ enum Snapshot {
 
 /// One session's sync.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a wish of its own, and any of them go together")]
 pub(crate) struct Machine {
     /// What the edge holds by the books, and its highest number.
     held: Sum,
@@ -628,7 +629,7 @@ mod tests {
         machine.wake();
         assert!(looks(&mut machine, 0));
         let sent = machine.found(entries(600, 1), false, 0);
-        assert!(machine.acknowledged(sent[0].id));
+        assert!(machine.acknowledged(sent[0].id, 200));
         machine.recorded(sent[0].id, &[]);
         assert!(looks(&mut machine, 0));
         // Read before the second batch was written, which was first: none of it is news.
