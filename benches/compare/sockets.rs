@@ -111,13 +111,19 @@ pub(crate) struct Row {
     what: String,
     promised: String,
     measured: String,
-    is_kept: bool,
+    /// None: nothing was promised.
+    is_kept: Option<bool>,
     more: String,
 }
 
 impl Row {
     pub(crate) fn new(what: String, promised: String, measured: String, is_kept: bool) -> Self {
-        Self { what, promised, measured, is_kept, more: String::new() }
+        Self { what, promised, measured, is_kept: Some(is_kept), more: String::new() }
+    }
+
+    /// What was measured and not promised.
+    pub(crate) fn told(what: String, measured: String) -> Self {
+        Self { what, promised: "–".to_owned(), measured, is_kept: None, more: String::new() }
     }
 
     pub(crate) fn with(self, more: String) -> Self {
@@ -125,7 +131,7 @@ impl Row {
     }
 
     pub(crate) fn cells(&self) -> Vec<String> {
-        let kept = if self.is_kept { "yes" } else { "NO" };
+        let kept = self.is_kept.map_or("", |is_kept| if is_kept { "yes" } else { "NO" });
         [&self.what, &self.promised, &self.measured, kept].map(str::to_owned).into()
     }
 

@@ -25,13 +25,13 @@ const FEED_DATABASE: &str = "bench_feed";
 /// Sockets that are opened at once.
 const OPENING: usize = 32;
 /// Messages, and edits, that are averaged; and rounds whose median is taken.
-const MESSAGES: u32 = 20;
-const EDITS: u32 = 3;
+const MESSAGES: u32 = 30;
+const EDITS: u32 = 8;
 const ROUNDS: usize = 5;
-/// Time between two messages: the service gathers them.
-const PAUSE: Duration = Duration::from_millis(400);
+/// Time between two messages: sooner, the service would send two together.
+const PAUSE: Duration = Duration::from_millis(250);
 /// How long nothing happens, to see what that costs.
-const IDLE: Duration = Duration::from_secs(6);
+const IDLE: Duration = Duration::from_secs(8);
 /// Longest wait for all to have a message.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// What is promised: times the bare loop.
@@ -59,11 +59,9 @@ pub(super) async fn measure(cluster: &BenchCluster, sql: &mut PgConnection, data
     ];
     let edit = edit(cluster, sql, database, fanned).await?;
     rows.push(
-        Row::new(
+        Row::told(
             format!("the same of an edit that {sockets} edge servers hold, with all that is read for it"),
-            "–".to_owned(),
-            format!("{:.1}", edit.reached_us / edit.bare_us),
-            true,
+            format!("{:.2}", edit.reached_us / edit.bare_us),
         )
         .with(format!(
             "{} bytes: {:.1} µs a socket until all have it, from the request on; {:.1} µs for acknowledgements, books and checkpoints; the bare loop {:.1} µs",
