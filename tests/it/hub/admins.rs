@@ -1,5 +1,7 @@
 //! An admin's socket: contract §9.
 
+use std::cell::Cell;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -70,14 +72,17 @@ async fn a_snapshot_comes_first_and_then_every_change_with_its_number() {
     assert!(edges.iter().all(|known| known["id"] == json!(edge.id) && known["name"] == "Alpha"), "{snapshot}");
     assert_eq!(snapshot["devices"]["total"], 0);
     let (mut at_edge, _) = edge.connect(&t).await;
-    let mut until = async |kind: &str, right: &dyn Fn(&Value) -> bool| loop {
+    let mut hear = async |right: &mut dyn FnMut(&Value) -> bool| loop {
         let message = socket.next().await.expect("a change");
         assert_eq!(message["seq"].as_u64(), Some(seq + 1), "{message}");
         seq += 1;
-        if message["type"] == kind && right(&message["data"]) {
+        if right(&message) {
             return;
         }
     };
+    let is = |message: &Value, kind: &str| message["type"] == kind;
+    let mut until =
+        async |kind: &str, right: &dyn Fn(&Value) -> bool| hear(&mut |message| is(message, kind) && right(&message["data"])).await;
     until("edge_connected", &|data| data["id"] == json!(edge.id)).await;
     at_edge.send("health_update", health_update(12.0)).await;
     until("edge_health", &|data| data["edge_servers"][0]["health_status"] == "healthy" && data["edge_servers"][0]["cpu_usage"] == 12.0)
@@ -88,8 +93,16 @@ async fn a_snapshot_comes_first_and_then_every_change_with_its_number() {
         .await;
     let decoration = json!({"name": "a", "category": "art", "lat": 1, "lng": 2, "radius_meters": 5, "asset_type": "image"});
     let made = admin.send(&t, Method::POST, "/api/v1/decorations", decoration).await.json();
-    until("decoration_changed", &|data| data["decoration_id"] == made["id"]).await;
-    until("sync_progress", &|data| data["pending"] == 1).await;
+    // Both come of one look, or of two, and either may be first.
+    let (changed, waits) = (Cell::new(false), Cell::new(false));
+    hear(&mut |message| {
+        changed.set(changed.get() || is(message, "decoration_changed") && message["data"]["decoration_id"] == made["id"]);
+        waits.set(waits.get() || is(message, "sync_progress") && message["data"]["pending"] == 1);
+        changed.get() && waits.get()
+    })
+    .await;
+    let mut until =
+        async |kind: &str, right: &dyn Fn(&Value) -> bool| hear(&mut |message| is(message, kind) && right(&message["data"])).await;
     drop(at_edge);
     until("edge_disconnected", &|data| data["id"] == json!(edge.id)).await;
     admin.ask(&t, Method::POST, &format!("/api/v1/edge-servers/{}/drain", edge.id)).await;
