@@ -201,8 +201,8 @@ impl Environment {
         }
         let replica = reader.read("DATABASE_READ_URL", url_form, read_url);
         let max_connections = reader
-            .read("DATABASE_MAX_CONNECTIONS", ("a number of connections, 8 to 1000", "20"), |text| {
-                text.parse().ok().filter(|count| (8..=1000).contains(count))
+            .read("DATABASE_MAX_CONNECTIONS", ("a number of connections, 10 to 1000", "20"), |text| {
+                text.parse().ok().filter(|count| (10..=1000).contains(count))
             })
             .unwrap_or(20);
         reader.finish(DatabaseConfig { primary: primary.unwrap_or(parts), replica, max_connections })

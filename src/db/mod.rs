@@ -35,7 +35,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Connections that are not for requests: one listens for notices, the others watch,
 /// sweep and clean up.
-const BACKGROUND_CONNECTIONS: u32 = 5;
+const BACKGROUND_CONNECTIONS: u32 = 7;
 
 /// How long a connection that is given back may take to be fit again.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);

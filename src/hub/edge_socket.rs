@@ -130,8 +130,9 @@ async fn enter(state: &AppState, edge: EdgeIdentity, hello: &Hello, outbox: &Arc
     let claiming = within_deadline(state.db.write(), "claiming a session", async |connection| {
         let mut transaction = connection.begin().await?;
         let claimed = session::claim(&mut transaction, edge.edge_id, edge.key_id, session_id, state.hub.instance_id).await?;
-        let books = sync::books(&mut transaction, &[edge.edge_id]).await?.remove(&edge.edge_id).unwrap_or_default();
         transaction.commit().await?;
+        // Nobody else writes them from now on.
+        let books = sync::books(connection, &[edge.edge_id]).await?.remove(&edge.edge_id).unwrap_or_default();
         Ok(claimed.map(|claimed| (claimed, books)))
     });
     let Some((claimed, books)) = claiming.await? else { return Ok(None) };

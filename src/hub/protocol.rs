@@ -322,7 +322,7 @@ pub(crate) struct SnapshotPart {
 /// What the edge holds by our books.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Checkpoint {
-    /// The highest `sync_version` that it acknowledged, of what it holds.
+    /// The highest `sync_version` that it acknowledged in this session, or held at its beginning.
     #[schema(example = 4711)]
     pub(crate) version: i64,
     /// How many, and their digest.

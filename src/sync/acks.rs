@@ -1,6 +1,6 @@
 //! Writing into the books what edges acknowledge: of all sockets together, as fast as the database takes it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
 
 use tokio::sync::mpsc;
@@ -25,10 +25,10 @@ pub(super) struct Acknowledged {
 }
 
 impl Acknowledged {
-    /// What counts of an acknowledgement; none: nothing does. Of a batch that is not on its way, because it was
-    /// acknowledged or given up, only what the edge took.
-    pub(super) fn by(session: &Arc<Session>, SyncAck { batch_id, results }: SyncAck) -> Option<Self> {
-        let awaited = session.machine().acknowledged(batch_id);
+    /// An acknowledgement, and whether it was waited for; one that was not, because it was given before or came late, counts
+    /// all the same: the books know what they wait for.
+    pub(super) fn by(session: &Arc<Session>, SyncAck { batch_id, results }: SyncAck) -> (Self, bool) {
+        let awaited = session.machine().acknowledged(batch_id, results.len());
         let said = |SyncResult { id, sync_version, ok, error }: SyncResult| Said {
             edge_id: session.edge_id,
             session_id: session.session_id,
@@ -36,8 +36,21 @@ impl Acknowledged {
             number: sync_version,
             refused: (!ok).then(|| error.map_or_else(|| "refused without a word".to_owned(), |error| shown(&error))),
         };
-        let said: Vec<Said> = results.into_iter().filter(|result| awaited || result.ok).map(said).collect();
-        (awaited || !said.is_empty()).then(|| Self { session: Arc::clone(session), batch_id, said })
+        let said: Vec<Said> = results.into_iter().map(said).collect();
+        (Self { session: Arc::clone(session), batch_id, said }, awaited)
+    }
+
+    /// For an edge that gives no answer to what it was sent alone, again and again.
+    pub(super) fn missing(session: &Arc<Session>, items: Vec<(Uuid, i64)>) -> Self {
+        let said = |(decoration_id, number)| Said {
+            edge_id: session.edge_id,
+            session_id: session.session_id,
+            decoration_id,
+            number,
+            refused: Some("the edge server gives no answer to it".to_owned()),
+        };
+        // No batch has this number.
+        Self { session: Arc::clone(session), batch_id: 0, said: items.into_iter().map(said).collect() }
     }
 }
 
@@ -84,13 +97,25 @@ async fn write(state: &AppState, acks: Vec<Acknowledged>) {
             return state.sync.wake(acks.iter().map(|ack| ack.session.edge_id));
         }
     };
+    // What the edge has, by edge, as far as it did not count.
+    let mut uncounted: HashMap<Uuid, usize> = HashMap::new();
+    for said in said.iter().filter(|said| said.refused.is_none()) {
+        *uncounted.entry(said.edge_id).or_default() += 1;
+    }
+    uncounted.retain(|edge_id, said| *said > changes.get(edge_id).map_or(0, Vec::len));
     let mut edge_ids: HashSet<Uuid> = HashSet::new();
     for ack in acks {
         let edge_id = ack.session.edge_id;
+        if uncounted.contains_key(&edge_id) {
+            // It is getting another number, or has it: that is delivered before any checkpoint, which would differ. Whoever
+            // gives the number tells of it; not at once, or it would come again and again until then.
+            ack.session.machine().wake();
+        } else {
+            edge_ids.insert(edge_id);
+        }
         // All changes of an edge at once: the first of its batches takes them.
         let changes = changes.remove(&edge_id).unwrap_or_default();
         ack.session.machine().recorded(ack.batch_id, &changes);
-        edge_ids.insert(edge_id);
     }
     state.sync.wake(edge_ids);
 }

@@ -26,12 +26,12 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(3);
 /// Edges that are looked after at once, and decorations that are held for them meanwhile.
 const EDGES_AT_ONCE: usize = 64;
 const ROWS_AT_ONCE: usize = 4_000;
-/// Bytes on their way to all edges together; beyond, only who has nothing on its way gets something.
+/// Bytes on their way to all edges together, beyond which nothing is added.
 const MAX_BYTES_IN_FLIGHT: usize = 48 * 1024 * 1024;
 /// Decorations that notices told of, beyond which all edges are looked after.
 const MAX_TOLD: usize = 1_000;
 /// Edges that are told to compare at once.
-const CHECKS_AT_ONCE: usize = 50;
+const CHECKS_AT_ONCE: usize = 30;
 
 /// What notices told of.
 #[derive(Default)]
@@ -102,17 +102,15 @@ async fn deliver(state: &AppState, sessions: &[Arc<Session>]) -> bool {
     if wishes.is_empty() {
         return true;
     }
-    let crowded = state.sync.sessions.all().iter().map(|session| session.machine().bytes_in_flight()).sum::<usize>() > MAX_BYTES_IN_FLIGHT;
-    if crowded {
-        let (idle, busy): (Vec<_>, _) = wishes.into_iter().partition(|(session, _)| session.machine().bytes_in_flight() == 0);
-        // These are asked again at the next tick.
-        for (session, _) in &busy {
-            session.machine().not_found();
-        }
-        wishes = idle;
-    }
     let mut succeeded = true;
     for wishes in wishes.chunks(EDGES_AT_ONCE) {
+        if is_crowded(state) {
+            // These are asked again at the next tick.
+            for (session, _) in wishes {
+                session.machine().not_found();
+            }
+            continue;
+        }
         let reading =
             within_deadline(state.db.background(), "reading what is due", async |connection| read(state, connection, wishes).await);
         if let Err(error) = reading.await {
@@ -127,6 +125,11 @@ async fn deliver(state: &AppState, sessions: &[Arc<Session>]) -> bool {
     succeeded
 }
 
+/// Whether so much is on its way to all edges together that nothing is added.
+fn is_crowded(state: &AppState) -> bool {
+    state.sync.sessions.all().iter().map(|session| session.machine().bytes_in_flight()).sum::<usize>() > MAX_BYTES_IN_FLIGHT
+}
+
 /// Has the state machine say what is to be said, and the books mended; how many due rows it would look at, if any.
 fn advance(state: &AppState, session: &Arc<Session>, now_ms: u64) -> Option<usize> {
     loop {
@@ -134,6 +137,7 @@ fn advance(state: &AppState, session: &Arc<Session>, now_ms: u64) -> Option<usiz
         match session.say(act) {
             None => {}
             Some(Act::Look { most }) => return Some(most),
+            Some(Act::GiveUp(items)) => state.sync.gave_up(session, items),
             Some(act) => {
                 state.lifecycle.spawn(repair::repair(state.clone(), Arc::clone(session), act));
                 return None;
@@ -183,7 +187,9 @@ async fn send(state: &AppState, connection: &mut PgConnection, group: Vec<Dues>)
         Some(Entry { id: row.decoration_id, number: row.sync_version, content })
     };
     for Dues { session, rows, all } in group {
-        let entries = rows.into_iter().filter_map(entry).collect();
+        let entries: Vec<_> = rows.into_iter().filter_map(entry).collect();
+        // When nothing of it is to be sent, there is nothing to look for before the sweep.
+        let all = all || entries.is_empty();
         let batches = session.machine().found(entries, all, state.sync.now_ms());
         for batch in &batches {
             session.send(batch);
@@ -227,13 +233,11 @@ async fn sweep(state: &AppState, connection: &mut PgConnection, sessions: &[Arc<
     sync.rouse(due.into_iter().filter_map(|edge_id| sync.sessions.find(edge_id)));
     let (now_ms, interval_ms) = (sync.now_ms(), u64::try_from(state.supervision.sync_interval.as_millis()).unwrap_or(u64::MAX));
     let to_check = sessions.iter().filter(|session| session.machine().is_quiet() && session.is_to_check(now_ms, interval_ms));
-    let to_check: Vec<_> = to_check.take(CHECKS_AT_ONCE).collect();
-    if !to_check.is_empty() {
-        let books = store::books(connection, &to_check.iter().map(|session| session.edge_id).collect::<Vec<_>>()).await?;
-        for session in to_check {
-            books.get(&session.edge_id).into_iter().for_each(|books| session.machine().check(*books));
-            sync.wake([session.edge_id]);
-        }
+    for session in to_check.take(CHECKS_AT_ONCE) {
+        let books = store::books(&mut *connection, &[session.edge_id]).await?;
+        books.get(&session.edge_id).into_iter().for_each(|books| session.machine().check(*books));
+        session.was_checked(now_ms);
+        sync.wake([session.edge_id]);
     }
     Ok(())
 }

@@ -23,6 +23,13 @@ pub(crate) const MAX_BATCH_BYTES: usize = 240 * 1024;
 pub(super) const ACK_TIMEOUT_MS: u64 = 5_000;
 /// A checkpoint that differs so soon after digests were compared cannot be mended by comparing them again.
 const MENDED_MS: u64 = 60_000;
+/// Requests of an edge that are heeded at once; each one after that waits twice as long as the one before.
+const PROMPT_REQUESTS: u32 = 3;
+/// Longest wait of a request, and after which time without one they are heeded at once again.
+const REQUEST_PAUSE_MS: u64 = 64_000;
+const REQUESTS_FORGOTTEN_MS: u64 = 300_000;
+/// Strays that are removed one by one; more are dropped by a snapshot.
+const MAX_STRAYS: usize = 10_000;
 /// A snapshot is cheaper than a delta that removes so many times more than stays as it is.
 const REMOVALS_PER_KEPT: u64 = 8;
 
@@ -61,6 +68,8 @@ pub(crate) struct Batch<C> {
 pub(crate) enum Act {
     /// Look what is due: so many rows, and give what is new of them to [`Machine::found`].
     Look { most: usize },
+    /// Note that the edge gives no answer to these, each sent alone; as if it had refused them.
+    GiveUp(Vec<(Uuid, i64)>),
     /// Send an empty batch that ends a snapshot.
     SendLast { batch_id: u64, first: bool },
     /// Send what the edge holds by the books, and their highest number.
@@ -105,6 +114,8 @@ pub(crate) struct Change {
 struct Flight {
     batch_id: u64,
     items: Vec<(Uuid, i64)>,
+    /// Those of them that no row tells of.
+    strays: Vec<(Uuid, i64)>,
     bytes: usize,
     sent_ms: u64,
     /// It was acknowledged, and the books are not written yet.
@@ -136,6 +147,7 @@ enum Snapshot {
 
 /// One session's sync.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a wish of its own, and any of them go together")]
 pub(crate) struct Machine {
     /// What the edge holds by the books, and its highest number.
     held: Sum,
@@ -143,6 +155,9 @@ pub(crate) struct Machine {
     flights: Vec<Flight>,
     /// Batches that may be on their way: rises with acknowledgements, falls when one is late.
     credit: usize,
+    /// Entries of a batch: falls when one is late, so that one that silences the edge is found.
+    limit: usize,
+    unanswered: Vec<(Uuid, i64)>,
     last_batch: u64,
     snapshot: Snapshot,
     /// What the edge holds and no row tells of: to be removed.
@@ -156,6 +171,18 @@ pub(crate) struct Machine {
     check: bool,
     comparison: Option<Comparison>,
     compared_ms: Option<u64>,
+    /// The snapshot under way has the edge take everything again.
+    anew: bool,
+    /// What the edge asks for and is not heeded yet: what differs, or everything.
+    wish: Option<Wish>,
+    requests: u32,
+    requested_ms: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    Differing,
+    Everything,
 }
 
 impl Machine {
@@ -173,6 +200,8 @@ impl Machine {
             number: books.number,
             flights: Vec::new(),
             credit: MAX_FLIGHTS / 2,
+            limit: MAX_ENTRIES,
+            unanswered: Vec::new(),
             last_batch: 0,
             snapshot,
             strays: Vec::new(),
@@ -182,6 +211,10 @@ impl Machine {
             check: true,
             comparison: differs.then(|| Comparison::new(bits_for(books.held.count.max(theirs.count)))),
             compared_ms: None,
+            anew: !same_epoch,
+            wish: None,
+            requests: 0,
+            requested_ms: 0,
         }
     }
 
@@ -198,6 +231,10 @@ impl Machine {
     /// What is to be done now; none: nothing before something happens, or time passes.
     pub(crate) fn next(&mut self, now_ms: u64) -> Option<Act> {
         self.give_up_late(now_ms);
+        if !self.unanswered.is_empty() {
+            return Some(Act::GiveUp(std::mem::take(&mut self.unanswered)));
+        }
+        self.heed_wish(now_ms);
         match self.snapshot {
             Snapshot::Wanted { renumber } if !self.looking => {
                 // What is on its way has old numbers, and what is to be mended is dropped by the snapshot.
@@ -221,12 +258,12 @@ impl Machine {
             (self.look, self.looking) = (false, true);
             self.landed = Vec::new();
             let flying: usize = self.flights.iter().map(|flight| flight.items.len()).sum();
-            return Some(Act::Look { most: flying + room * MAX_ENTRIES });
+            return Some(Act::Look { most: flying + room * self.limit });
         }
         if let Snapshot::Sending { first, complete: true } = self.snapshot
             && room > 0
         {
-            let batch_id = self.depart(Vec::new(), 0, now_ms);
+            let batch_id = self.depart(Vec::new(), Vec::new(), 0, now_ms);
             self.snapshot = Snapshot::Ending { batch_id };
             return Some(Act::SendLast { batch_id, first });
         }
@@ -264,8 +301,12 @@ impl Machine {
         let is_late = |flight: &Flight| !flight.acknowledged && now_ms.saturating_sub(flight.sent_ms) >= ACK_TIMEOUT_MS;
         let (late, others): (Vec<_>, _) = flights.into_iter().partition(is_late);
         self.flights = others;
+        if late.is_empty() {
+            return;
+        }
+        self.unanswered.extend(late.iter().filter(|flight| flight.items.len() == 1 && self.limit == 1).flat_map(|flight| &flight.items));
+        (self.credit, self.limit) = (1, (self.limit / 2).max(1));
         for flight in late {
-            self.credit = 1;
             self.land(&flight);
         }
     }
@@ -273,14 +314,15 @@ impl Machine {
     /// A batch is no longer on its way; what it brought is due again, unless the books say otherwise by now.
     fn land(&mut self, flight: &Flight) {
         self.look = true;
+        self.strays.extend(&flight.strays);
         if self.snapshot == (Snapshot::Ending { batch_id: flight.batch_id }) {
             self.snapshot = Snapshot::Sending { first: false, complete: true };
         }
     }
 
-    fn depart(&mut self, items: Vec<(Uuid, i64)>, bytes: usize, now_ms: u64) -> u64 {
+    fn depart(&mut self, items: Vec<(Uuid, i64)>, strays: Vec<(Uuid, i64)>, bytes: usize, now_ms: u64) -> u64 {
         self.last_batch += 1;
-        self.flights.push(Flight { batch_id: self.last_batch, items, bytes, sent_ms: now_ms, acknowledged: false });
+        self.flights.push(Flight { batch_id: self.last_batch, items, strays, bytes, sent_ms: now_ms, acknowledged: false });
         self.last_batch
     }
 
@@ -317,8 +359,10 @@ impl Machine {
         if matches!(self.snapshot, Snapshot::Wanted { .. }) {
             return Vec::new();
         }
-        let strays = std::mem::take(&mut self.strays).into_iter();
-        let removals = strays.map(|(id, number)| Entry { id, number, content: None });
+        let known: HashSet<_> = rows.iter().map(|entry| entry.id).collect();
+        // One that became a row meanwhile is no stray any more.
+        let strays: HashSet<_> = std::mem::take(&mut self.strays).into_iter().filter(|(id, _)| !known.contains(id)).collect();
+        let removals = strays.iter().map(|&(id, number)| Entry { id, number, content: None });
         let mut rows = removals.chain(rows).peekable();
         let mut batches = Vec::new();
         while self.flights.len() < self.credit && rows.peek().is_some() {
@@ -326,11 +370,13 @@ impl Machine {
             while let Some(entry) = rows.next_if(|next| entries.is_empty() || bytes + next.bytes() <= MAX_BATCH_BYTES) {
                 bytes += entry.bytes();
                 entries.push(entry);
-                if entries.len() == MAX_ENTRIES {
+                if entries.len() == self.limit {
                     break;
                 }
             }
-            let id = self.depart(entries.iter().map(|entry| (entry.id, entry.number)).collect(), bytes, now_ms);
+            let items: Vec<_> = entries.iter().map(|entry| (entry.id, entry.number)).collect();
+            let astray = items.iter().filter(|item| strays.contains(item)).copied().collect();
+            let id = self.depart(items, astray, bytes, now_ms);
             let snapshot = match &mut self.snapshot {
                 Snapshot::Sending { first, .. } => Some((std::mem::take(first), false)),
                 // Something became due after its end.
@@ -338,8 +384,9 @@ impl Machine {
             };
             batches.push(Batch { id, entries, snapshot });
         }
-        // What is left is found again, but for strays: those turn up again when digests are compared.
+        // What is left is found again; strays are in no row and are kept here.
         let rest = !all || rows.peek().is_some();
+        self.strays.extend(rows.map(|entry| (entry.id, entry.number)).filter(|item| strays.contains(item)));
         self.look |= rest;
         if let Snapshot::Sending { complete, .. } = &mut self.snapshot {
             // All that was due when we looked is on its way, or there.
@@ -353,10 +400,11 @@ impl Machine {
         (self.looking, self.look) = (false, true);
     }
 
-    /// The edge acknowledged a batch; the books are to be written.
-    /// Whether it was waited for.
-    pub(crate) fn acknowledged(&mut self, batch_id: u64) -> bool {
-        let flight = self.flights.iter_mut().find(|flight| flight.batch_id == batch_id && !flight.acknowledged);
+    /// The edge acknowledged a batch with so many results, and the books are to be written. False when it was not waited
+    /// for, or not everything in it was answered: then it is late some time.
+    pub(crate) fn acknowledged(&mut self, batch_id: u64, results: usize) -> bool {
+        let is_it = |flight: &&mut Flight| flight.batch_id == batch_id && !flight.acknowledged && results >= flight.items.len();
+        let flight = self.flights.iter_mut().find(is_it);
         flight.map(|flight| flight.acknowledged = true).is_some()
     }
 
@@ -378,6 +426,7 @@ impl Machine {
             self.landed.extend(flight.items);
         }
         self.credit = (self.credit + 1).min(MAX_FLIGHTS);
+        self.limit = (self.limit * 2).min(MAX_ENTRIES);
         if self.snapshot == (Snapshot::Ending { batch_id }) {
             self.snapshot = Snapshot::Ended;
         }
@@ -393,31 +442,63 @@ impl Machine {
 
     /// The edge asks for its content: for what differs, or for everything.
     pub(crate) fn requested(&mut self, differs: bool, now_ms: u64) {
-        if self.is_snapshot() || self.comparison.is_some() {
+        let under_way = if differs { self.is_snapshot() || self.comparison.is_some() } else { self.is_snapshot() && self.anew };
+        if under_way {
             // What comes is what it asks for.
             return;
         }
+        let wish = if differs { Wish::Differing } else { Wish::Everything };
+        if self.wish != Some(Wish::Everything) {
+            self.wish = Some(wish);
+        }
+        self.heed_wish(now_ms);
+    }
+
+    /// Heeds what the edge asks for, unless it asks again and again.
+    fn heed_wish(&mut self, now_ms: u64) {
+        let Some(wish) = self.wish else { return };
+        let since_ms = now_ms.saturating_sub(self.requested_ms);
+        if since_ms >= REQUESTS_FORGOTTEN_MS {
+            self.requests = 0;
+        }
+        let doublings = self.requests.saturating_sub(PROMPT_REQUESTS);
+        let pause_ms = if doublings == 0 { 0 } else { (500 << doublings.min(10)).min(REQUEST_PAUSE_MS) };
+        if since_ms < pause_ms {
+            return;
+        }
+        (self.wish, self.requested_ms) = (None, now_ms);
+        self.requests += 1;
         let just_compared = self.compared_ms.is_some_and(|at_ms| now_ms.saturating_sub(at_ms) < MENDED_MS);
-        if differs && !just_compared {
-            self.comparison = Some(Comparison::new(bits_for(self.held.count)));
+        if wish == Wish::Differing && !just_compared {
+            if self.comparison.is_none() && !self.is_snapshot() {
+                self.comparison = Some(Comparison::new(bits_for(self.held.count)));
+            }
         } else {
             self.want_snapshot();
         }
     }
 
     fn want_snapshot(&mut self) {
-        self.compared_ms = None;
-        (self.comparison, self.snapshot) = (None, Snapshot::Wanted { renumber: true });
+        (self.compared_ms, self.comparison, self.anew) = (None, None, true);
+        self.snapshot = Snapshot::Wanted { renumber: true };
     }
 
     /// All is taken back in the books.
     pub(crate) fn snapshot_begun(&mut self) {
+        if self.snapshot != Snapshot::Beginning {
+            // Another one is wanted meanwhile.
+            return;
+        }
         (self.held, self.number) = (Sum::default(), 0);
         (self.look, self.snapshot) = (true, Snapshot::Sending { first: true, complete: false });
     }
 
     /// It is noted that the snapshot is complete.
     pub(crate) fn snapshot_ended(&mut self) {
+        if self.snapshot != Snapshot::Noting {
+            return;
+        }
+        self.anew = false;
         (self.look, self.check, self.snapshot) = (true, true, Snapshot::None);
     }
 
@@ -437,18 +518,20 @@ impl Machine {
 
     /// What the books say, as a whole, and item by item in the buckets that differ.
     pub(crate) fn compared(&mut self, books: Books, differing: Buckets) {
+        // A snapshot may have come between.
+        let Some(comparison) = &mut self.comparison else { return };
         (self.held, self.number) = (books.held, books.number);
-        if let Some(comparison) = &mut self.comparison {
-            comparison.compared(differing);
-        }
+        comparison.compared(differing);
     }
 
     /// The books are mended: this is what they say now, and what no row tells of is to be removed with these numbers.
     pub(crate) fn mended(&mut self, books: Books, strays: Vec<(Uuid, i64)>) {
+        let Some(comparison) = &mut self.comparison else { return };
         (self.held, self.number) = (books.held, books.number);
+        comparison.mended();
         self.strays.extend(strays);
-        if let Some(comparison) = &mut self.comparison {
-            comparison.mended();
+        if self.strays.len() > MAX_STRAYS {
+            self.want_snapshot();
         }
     }
 
@@ -456,10 +539,13 @@ impl Machine {
     pub(crate) fn failed(&mut self, act: &Act) {
         match act {
             Act::Look { .. } => self.not_found(),
-            Act::BeginSnapshot { renumber } => self.snapshot = Snapshot::Wanted { renumber: *renumber },
-            Act::EndSnapshot => self.snapshot = Snapshot::Ended,
+            Act::BeginSnapshot { renumber } if self.snapshot == Snapshot::Beginning => {
+                self.snapshot = Snapshot::Wanted { renumber: *renumber }
+            }
+            Act::EndSnapshot if self.snapshot == Snapshot::Noting => self.snapshot = Snapshot::Ended,
             Act::Compare { .. } | Act::Mend(_) => self.comparison.iter_mut().for_each(Comparison::restart),
-            Act::SendLast { .. } | Act::SendCheckpoint { .. } | Act::AskDigests { .. } | Act::AskInventory { .. } => {}
+            // What is said needs no database; and what was wanted meanwhile stands.
+            _ => {}
         }
     }
 }
@@ -531,7 +617,9 @@ mod tests {
         let again = machine.found(entries(1_000, 1), false, ACK_TIMEOUT_MS);
         assert_eq!(again.iter().map(|batch| (batch.id, batch.entries[0].id)).collect::<Vec<_>>(), [(3, id(1))]);
         // One that is acknowledged waits for the books, however long they take.
-        assert!(machine.acknowledged(3) && !machine.acknowledged(3) && !machine.acknowledged(1));
+        assert!(
+            !machine.acknowledged(3, 99) && machine.acknowledged(3, 100) && !machine.acknowledged(3, 100) && !machine.acknowledged(1, 200)
+        );
         assert_eq!(machine.next(10 * ACK_TIMEOUT_MS), None);
     }
 
@@ -541,7 +629,7 @@ mod tests {
         machine.wake();
         assert!(looks(&mut machine, 0));
         let sent = machine.found(entries(600, 1), false, 0);
-        assert!(machine.acknowledged(sent[0].id));
+        assert!(machine.acknowledged(sent[0].id, 200));
         machine.recorded(sent[0].id, &[]);
         assert!(looks(&mut machine, 0));
         // Read before the second batch was written, which was first: none of it is news.

@@ -127,10 +127,21 @@ impl Sync {
     /// An edge said what became of a batch. Waits while the books are behind, but not for ever.
     pub(crate) async fn acknowledged(&self, session: &Arc<Session>, ack: SyncAck) {
         let batch_id = ack.batch_id;
-        let Some(acknowledged) = acks::Acknowledged::by(session, ack) else { return };
+        let (acknowledged, awaited) = acks::Acknowledged::by(session, ack);
+        if !awaited && self.acks.capacity() < acks::MAX_WAITING / 2 {
+            // One that nobody waits for keeps nobody else's waiting.
+            return;
+        }
         if self.acks.send_timeout(acknowledged, ACK_TIMEOUT).await.is_err() {
             tracing::debug!(edge = %session.edge_id, "an acknowledgement of edge {} is dropped: the books are behind", session.edge_id);
             session.machine().not_recorded(batch_id);
+        }
+    }
+
+    /// An edge gives no answer to what it is sent: that is noted as a refusal, when the books have time.
+    fn gave_up(&self, session: &Arc<Session>, items: Vec<(Uuid, i64)>) {
+        if self.acks.try_send(acks::Acknowledged::missing(session, items)).is_err() {
+            tracing::debug!(edge = %session.edge_id, "no answer of edge {} is not noted: the books are behind", session.edge_id);
         }
     }
 

@@ -11,56 +11,71 @@ use super::comparison::Buckets;
 use super::digest::{Sum, bucket};
 use super::machine::{Act, Books};
 use super::session::Session;
-use super::store;
+use super::store::{self, TakenBack};
 use crate::db::within_deadline;
 use crate::state::AppState;
 
 /// Rest after the database failed.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Does for a session what its state machine asks of the books. What fails is asked again.
+/// How far a piece of work came.
+enum Progress {
+    Done,
+    /// There is more, after this decoration.
+    More(Uuid),
+    /// The session is not the one of its edge, by the database.
+    Over,
+}
+
+/// Does for a session what its state machine asks of the books, a piece after the other. What fails is asked again.
 pub(super) async fn repair(state: AppState, session: Arc<Session>, act: Act) {
-    let stopping = state.lifecycle.stopping();
-    tokio::select! {
-        () = stopping.cancelled() => return,
-        place = state.sync.repairs.acquire() => {
-            let mending = within_deadline(state.db.background(), "mending what an edge holds", async |connection| {
-                apply(connection, &session, &act).await
-            });
-            match mending.await {
-                Ok(true) => {}
-                // Its lease ran out, and it is put in again; or its socket ends. The next tick asks again.
-                Ok(false) => return session.machine().failed(&act),
-                Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, edge = %session.edge_id, "{}: trying again", error.doing());
-                    session.machine().failed(&act);
-                    // All have to wait while the database fails.
-                    tokio::time::sleep(PAUSE).await;
-                }
+    // The end of a snapshot is one row; it does not wait for others' thousands.
+    let place = if act == Act::EndSnapshot { None } else { state.sync.repairs.acquire().await.ok() };
+    let (stopping, mut after) = (state.lifecycle.stopping(), Uuid::nil());
+    while !stopping.is_cancelled() {
+        let mending = within_deadline(state.db.background(), "mending what an edge holds", async |connection| {
+            apply(connection, &session, &act, after).await
+        });
+        match mending.await {
+            Ok(Progress::More(last)) => after = last,
+            Ok(Progress::Done) => break,
+            // Its lease ran out, and it is put in again; or its socket ends. The next tick asks again.
+            Ok(Progress::Over) => return session.machine().failed(&act),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, edge = %session.edge_id, "{}: trying again", error.doing());
+                session.machine().failed(&act);
+                // All have to wait while the database fails.
+                tokio::time::sleep(PAUSE).await;
+                break;
             }
-            drop(place);
         }
     }
+    drop(place);
     state.sync.wake([session.edge_id]);
 }
 
-/// False when the session is not the one of its edge, by the database.
-async fn apply(connection: &mut PgConnection, session: &Session, act: &Act) -> Result<bool, sqlx::Error> {
+async fn apply(connection: &mut PgConnection, session: &Session, act: &Act, after: Uuid) -> Result<Progress, sqlx::Error> {
     let (edge_id, session_id) = (session.edge_id, session.session_id);
     match act {
         Act::BeginSnapshot { renumber } => {
-            let mut transaction = connection.begin().await?;
-            let begun = store::begin_snapshot(&mut transaction, edge_id, session_id, *renumber).await?;
-            if !begun {
-                return Ok(false);
+            if after.is_nil() {
+                store::want_snapshot(&mut *connection, edge_id).await?;
             }
+            let mut transaction = connection.begin().await?;
+            let taken_back = store::take_back(&mut transaction, (edge_id, session_id), *renumber, after).await?;
             transaction.commit().await?;
-            tracing::info!(edge = %edge_id, "edge {edge_id} gets a snapshot");
-            session.machine().snapshot_begun();
+            match taken_back {
+                TakenBack::UpTo(last) => return Ok(Progress::More(last)),
+                TakenBack::Over => return Ok(Progress::Over),
+                TakenBack::All => {
+                    tracing::info!(edge = %edge_id, "edge {edge_id} gets a snapshot");
+                    session.machine().snapshot_begun();
+                }
+            }
         }
         Act::EndSnapshot => {
             if !store::end_snapshot(connection, edge_id, session_id).await? {
-                return Ok(false);
+                return Ok(Progress::Over);
             }
             session.machine().snapshot_ended();
         }
@@ -78,13 +93,18 @@ async fn apply(connection: &mut PgConnection, session: &Session, act: &Act) -> R
             let strays = store::mend(&mut transaction, edge_id, session_id, differences).await?;
             let books = of(&mut transaction, edge_id).await?;
             transaction.commit().await?;
-            let Some(strays) = strays else { return Ok(false) };
+            let Some(strays) = strays else { return Ok(Progress::Over) };
             tracing::warn!(edge = %edge_id, decorations = differences.len(), strays = strays.len(), "what edge {edge_id} holds is mended");
             session.machine().mended(books, strays);
         }
-        Act::Look { .. } | Act::SendLast { .. } | Act::SendCheckpoint { .. } | Act::AskDigests { .. } | Act::AskInventory { .. } => {}
+        Act::Look { .. }
+        | Act::GiveUp(_)
+        | Act::SendLast { .. }
+        | Act::SendCheckpoint { .. }
+        | Act::AskDigests { .. }
+        | Act::AskInventory { .. } => {}
     }
-    Ok(true)
+    Ok(Progress::Done)
 }
 
 async fn of(connection: &mut PgConnection, edge_id: Uuid) -> Result<Books, sqlx::Error> {

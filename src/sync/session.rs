@@ -67,7 +67,7 @@ pub(crate) struct Session {
     outbox: Arc<Outbox>,
     machine: Mutex<Machine>,
     /// When the edge was last told to compare, in milliseconds since the service began.
-    pub(super) checked_ms: AtomicU64,
+    checked_ms: AtomicU64,
 }
 
 impl Session {
@@ -86,13 +86,13 @@ impl Session {
         self.machine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether it is time to compare again; from now on it is not.
+    /// Whether it is time to compare again.
     pub(super) fn is_to_check(&self, now_ms: u64, interval_ms: u64) -> bool {
-        let is_time = now_ms.saturating_sub(self.checked_ms.load(Ordering::Relaxed)) >= interval_ms;
-        if is_time {
-            self.checked_ms.store(now_ms, Ordering::Relaxed);
-        }
-        is_time
+        now_ms.saturating_sub(self.checked_ms.load(Ordering::Relaxed)) >= interval_ms
+    }
+
+    pub(super) fn was_checked(&self, now_ms: u64) {
+        self.checked_ms.store(now_ms, Ordering::Relaxed);
     }
 
     pub(super) fn close(&self, closing: Closing) {
@@ -248,7 +248,7 @@ mod tests {
         let all = [decoration("a"), decoration("b"), decoration("c")];
         for count in 1..all.len() {
             let (less, more) = (batch(&all[..count], &[], Some((false, false))), batch(&all[..=count], &[], Some((false, false))));
-            let written = [&less, &more].map(|batch| written(batch));
+            let written = [&less, &more].map(written);
             assert!(written[1].len() - written[0].len() <= more.entries[count].bytes());
             assert!(written[1].len() <= written[1].capacity() && written[1].capacity() <= written[1].len() + 192, "it is in one piece");
         }

@@ -98,11 +98,14 @@ impl Database {
         due
     }
 
-    fn record(&mut self, ack: &SyncAck, only_taken: bool, now_ms: u64) -> Vec<Change> {
+    fn record(&mut self, ack: &SyncAck, now_ms: u64) -> Vec<Change> {
         let mut changes = Vec::new();
         for result in &ack.results {
             let Some(row) = self.rows.get_mut(&result.id) else { continue };
-            if row.number != result.sync_version || row.status == Status::Synced || (only_taken && !result.ok) {
+            if row.number != result.sync_version || row.status == Status::Synced {
+                continue;
+            }
+            if !result.ok && (row.status == Status::Failed || row.not_before_ms > now_ms) {
                 continue;
             }
             if !result.ok {
@@ -503,9 +506,9 @@ impl World {
         let Some(machine) = &mut self.machine else { return };
         match message {
             FromEdge::Ack(ack) => {
-                let awaited = machine.acknowledged(ack.batch_id);
+                machine.acknowledged(ack.batch_id, ack.results.len());
                 let failed = self.chaos && self.random.chance(0.03);
-                let changes = if failed { Vec::new() } else { self.database.record(&ack, !awaited, now_ms) };
+                let changes = if failed { Vec::new() } else { self.database.record(&ack, now_ms) };
                 let ms = self.up_to(100);
                 self.after(ms, Event::Recorded(self.connection, ack.batch_id, changes, failed));
             }
@@ -539,6 +542,10 @@ impl World {
                     let (entries, ms) = (entries.collect(), self.up_to(100));
                     self.after(ms, Event::Found(self.connection, entries, all));
                     return;
+                }
+                Act::GiveUp(items) => {
+                    let refused = |(id, sync_version)| protocol::ItemResult { id, sync_version, ok: false, error: None };
+                    self.database.record(&SyncAck { batch_id: 0, results: items.into_iter().map(refused).collect() }, now_ms);
                 }
                 Act::SendLast { batch_id, first } => {
                     self.send(ToEdge::Batch(Batch { id: batch_id, entries: Vec::new(), snapshot: Some((first, true)) }));

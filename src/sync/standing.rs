@@ -27,8 +27,8 @@ pub(crate) async fn standing(connection: &mut PgConnection) -> Result<Standing, 
     .await
 }
 
-/// Begins a new epoch: all numbers that edges know are void, and no session goes on. Instances are told of each edge
-/// that had one.
+/// Begins a new epoch: all numbers that edges know are void, and no session is to go on. (A running service closes those
+/// of the old epoch with its next sweep for what is due.)
 pub(crate) async fn begin_epoch(connection: &mut PgConnection) -> Result<String, sqlx::Error> {
     let mut transaction = connection.begin().await?;
     let epoch = sqlx::query_scalar!("UPDATE ar.meta SET value = gen_random_uuid()::text WHERE key = 'epoch' RETURNING value");

@@ -14,7 +14,13 @@ use super::digest::{Digest, Sum};
 use super::machine::{Books, Change};
 
 /// A number so far ahead of ours is nobody's: it would use up the numbers there are.
-const MAX_AHEAD: i64 = 1_000_000_000;
+const MAX_AHEAD: i64 = 10_000_000;
+/// Numbers end where not every reader of JSON keeps them exactly; edges may bring us no nearer than this.
+const HIGHEST_BELIEVED: i64 = 1 << 52;
+/// Two that catch up do so one after the other.
+const CATCHING_UP: i64 = 0x6172_6e75_6d62_6572;
+/// Rows that are taken back at once: some 100 ms.
+const PIECE: i64 = 5_000;
 /// Characters that are kept of what an edge says when it refuses.
 pub(super) const MAX_ERROR_CHARS: usize = 500;
 
@@ -146,6 +152,8 @@ pub(super) async fn record(
                    next_attempt_at = CASE WHEN s.attempts + 1 < $6 THEN now() + make_interval(secs => least(3 ^ s.attempts, 3600)) END
                FROM mine m
                WHERE s.edge_server_id = m.edge_server_id AND s.decoration_id = m.decoration_id AND m.refused IS NOT NULL
+                 -- One attempt, one refusal, however often it is said.
+                 AND s.sync_status <> 'failed' AND (s.next_attempt_at IS NULL OR s.next_attempt_at <= now())
            )
            SELECT edge_server_id AS "edge_server_id!", decoration_id AS "decoration_id!", before, after
            FROM (SELECT * FROM put UNION ALL SELECT * FROM removed) AS changed"#,
@@ -174,35 +182,56 @@ async fn is_live(connection: &mut PgConnection, edge_id: Uuid, session_id: Uuid)
     Ok(live.fetch_optional(connection).await?.is_some())
 }
 
-/// Takes everything back: the edge holds nothing by the books, and all that it should hold is due; with new numbers, if
-/// what it holds may keep the old ones. False when the session is over.
-pub(super) async fn begin_snapshot(
+/// Notes that an edge is to get everything, until that is complete.
+pub(super) async fn want_snapshot(connection: &mut PgConnection, edge_id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query!("UPDATE ar.edge_servers SET snapshot_due = true WHERE id = $1 AND NOT snapshot_due", edge_id)
+        .execute(connection)
+        .await
+        .map(|_| ())
+}
+
+/// How taking everything back went.
+pub(super) enum TakenBack {
+    /// It goes on after this decoration.
+    UpTo(Uuid),
+    /// That was all.
+    All,
+    /// The session is over.
+    Over,
+}
+
+/// Takes a piece of everything back, after a decoration: the edge holds nothing of it by the books, and what it should
+/// hold is due; with new numbers, if the edge is to take again what it has. In pieces, so that no edit waits for long.
+pub(super) async fn take_back(
     connection: &mut PgConnection,
-    edge_id: Uuid,
-    session_id: Uuid,
+    (edge_id, session_id): (Uuid, Uuid),
     renumber: bool,
-) -> Result<bool, sqlx::Error> {
-    sqlx::query!("UPDATE ar.edge_servers SET snapshot_due = true WHERE id = $1", edge_id).execute(&mut *connection).await?;
+    after: Uuid,
+) -> Result<TakenBack, sqlx::Error> {
     if !is_live(connection, edge_id, session_id).await? {
-        return Ok(false);
+        return Ok(TakenBack::Over);
     }
-    sqlx::query!(
-        "WITH mine AS MATERIALIZED (
-             SELECT decoration_id, wanted FROM ar.decoration_sync
-             WHERE edge_server_id = $1 AND ($2 OR wanted = 'remove' OR synced_version IS NOT NULL OR sync_status = 'failed')
-             ORDER BY decoration_id FOR NO KEY UPDATE
-         ), dropped AS (
-             DELETE FROM ar.decoration_sync s USING mine m WHERE s.edge_server_id = $1 AND s.decoration_id = m.decoration_id AND m.wanted = 'remove'
-         )
-         UPDATE ar.decoration_sync s SET sync_status = 'pending', synced_version = NULL, attempts = 0, next_attempt_at = NULL, error_message = NULL,
-             wanted_at = now(), sync_version = CASE WHEN $2 THEN nextval('ar.sync_version_seq') ELSE s.sync_version END
-         FROM mine m WHERE s.edge_server_id = $1 AND s.decoration_id = m.decoration_id AND m.wanted = 'put'",
+    let piece = sqlx::query!(
+        r#"WITH mine AS MATERIALIZED (
+               SELECT decoration_id, wanted, $2 OR wanted = 'remove' OR synced_version IS NOT NULL OR sync_status = 'failed' AS is_to_change
+               FROM ar.decoration_sync WHERE edge_server_id = $1 AND decoration_id > $3 ORDER BY decoration_id LIMIT $4 FOR NO KEY UPDATE
+           ), dropped AS (
+               DELETE FROM ar.decoration_sync s USING mine m
+               WHERE s.edge_server_id = $1 AND s.decoration_id = m.decoration_id AND m.wanted = 'remove'
+           ), due AS (
+               UPDATE ar.decoration_sync s SET sync_status = 'pending', synced_version = NULL, attempts = 0, next_attempt_at = NULL,
+                   error_message = NULL, wanted_at = now(),
+                   sync_version = CASE WHEN $2 THEN nextval('ar.sync_version_seq') ELSE s.sync_version END
+               FROM mine m WHERE s.edge_server_id = $1 AND s.decoration_id = m.decoration_id AND m.wanted = 'put' AND m.is_to_change
+           )
+           SELECT count(*) AS "count!", (SELECT decoration_id FROM mine ORDER BY decoration_id DESC LIMIT 1) AS last FROM mine"#,
         edge_id,
-        renumber
-    )
-    .execute(connection)
-    .await?;
-    Ok(true)
+        renumber,
+        after,
+        PIECE
+    );
+    let piece = piece.fetch_one(connection).await?;
+    Ok(piece.last.filter(|_| piece.count == PIECE).map_or(TakenBack::All, TakenBack::UpTo))
 }
 
 /// Notes that an edge has its snapshot. False when the session is over.
@@ -259,6 +288,9 @@ pub(super) async fn mend(
                    -- The edge takes only what is newer than what it has.
                    sync_version = CASE WHEN m.theirs > s.sync_version OR (m.theirs = s.sync_version AND s.wanted = 'remove')
                                        THEN nextval('ar.sync_version_seq') ELSE s.sync_version END,
+                   attempts = CASE WHEN m.theirs = s.sync_version AND s.wanted = 'put' THEN 0 ELSE s.attempts END,
+                   next_attempt_at = CASE WHEN m.theirs = s.sync_version AND s.wanted = 'put' THEN NULL ELSE s.next_attempt_at END,
+                   error_message = CASE WHEN m.theirs = s.sync_version AND s.wanted = 'put' THEN NULL ELSE s.error_message END,
                    sync_status = CASE WHEN m.theirs = s.sync_version AND s.wanted = 'put' THEN 'synced' WHEN s.sync_status = 'failed' THEN 'failed'
                                       WHEN m.theirs IS NULL THEN 'pending' ELSE 'outdated' END
                FROM mine m
@@ -285,9 +317,10 @@ async fn catch_up(connection: &mut PgConnection, theirs: i64) -> Result<i64, sql
         ours,
         "an edge has numbers that this database never gave: after a restore, run `ar-supervisor doctor --after-restore`"
     );
-    if theirs - ours > MAX_AHEAD {
+    if theirs - ours > MAX_AHEAD || theirs > HIGHEST_BELIEVED {
         return Ok(ours);
     }
+    sqlx::query!("SELECT pg_advisory_xact_lock($1)", CATCHING_UP).fetch_one(&mut *connection).await?;
     // Far enough that it rises whatever others take at the same time.
     sqlx::query_scalar!(
         r#"SELECT setval('ar.sync_version_seq', greatest($1, nextval('ar.sync_version_seq')) + 1000000) AS "set!""#,

@@ -376,6 +376,37 @@ async fn new_numbers_are_given_to_the_edges_own_rows() {
     }
 }
 
+/// What is read for one edge and for sixty-four at once, and what is written of one acknowledged row and of twelve
+/// thousand.
+#[tokio::test]
+async fn what_is_due_and_what_is_acknowledged_is_found_by_its_keys() {
+    let db = pools().await;
+    let array = |count: u128, item: &dyn Fn(u128) -> String, kind: &str| {
+        let items: Vec<String> = (1..=count).map(item).collect();
+        format!("'{{{}}}'::{kind}[]", items.join(","))
+    };
+    let ids = |count: u128| array(count, &|n| uuid::Uuid::from_u128(n << 64).to_string(), "uuid");
+    let numbers = |count: u128| array(count, &|n| n.to_string(), "bigint");
+    for count in [1, 64] {
+        let due = committed("ORDER BY s.sync_version LIMIT asked.most");
+        plan(db.shaped(), &due, &format!("{}, {}", ids(count), numbers(count))).await.uses(&["decoration_sync_due_idx"]);
+        plan(db.shaped(), &committed("unnest($1::uuid[]) AS asked(edge_id)"), &ids(count)).await.uses(&["decoration_sync_due_idx"]);
+        let of_decorations = committed("SELECT DISTINCT edge_server_id FROM ar.decoration_sync WHERE decoration_id = ANY ($1)");
+        plan(db.shaped(), &of_decorations, &ids(count)).await.uses(&["decoration_sync_decoration_id_idx"]);
+    }
+    for count in [1, 200, 12_000] {
+        let nothing = array(count, &|_| "NULL".to_owned(), "text");
+        let said = format!("{0}, {0}, {0}, {1}, {nothing}, 5", ids(count), numbers(count));
+        // Row by row: by the key, or by the decoration where few edges hold the same.
+        plan(db.shaped(), &committed("FOR NO KEY UPDATE OF s SKIP LOCKED"), &said).await.uses(&[]);
+    }
+    let edge = "'80000000-0000-0000-0000-000000000000'";
+    let piece = format!("{edge}, true, '00000000-0000-0000-0000-000000000000', 5000");
+    plan(db.shaped(), &committed("AS is_to_change"), &piece).await.uses(&["decoration_sync_pkey"]);
+    let differences = format!("{edge}, {}, {}", ids(5_000), numbers(5_000));
+    plan(db.shaped(), &committed("AS t(id, theirs)"), &differences).await.uses(&[]);
+}
+
 #[tokio::test]
 async fn the_oldest_change_of_an_edge_is_the_first_of_its_index() {
     let db = pools().await;

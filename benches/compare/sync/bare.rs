@@ -17,7 +17,7 @@ pub(crate) fn as_writer() -> Option<Outcome<()>> {
     }
 }
 
-/// Takes so many WebSockets; then writes to each a text of as many bytes as a line of the input says, line by line.
+/// Takes so many sockets; then writes to each a text of as many bytes as a line of the input says, line by line.
 fn write_frames(sockets: usize) -> Outcome<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     println!("http://{}", listener.local_addr()?);

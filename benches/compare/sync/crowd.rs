@@ -14,12 +14,13 @@ use crate::support::Outcome;
 /// Sockets that are opened at once.
 const OPENING: usize = 32;
 /// Longest wait for all of them.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Time between two beats.
 const BEAT: Duration = Duration::from_secs(20);
 
 /// What is read of a batch: no more than is needed to acknowledge it.
 #[derive(Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the message's own names")]
 pub(super) struct Batch<'t> {
     batch_id: u64,
     #[serde(borrow)]
@@ -96,6 +97,7 @@ enum What {
 }
 
 /// When an edit had come how far, in milliseconds since its request was sent.
+#[expect(clippy::struct_field_names, reason = "they are all times")]
 pub(super) struct Edit {
     pub(super) answered_ms: f64,
     /// The last edge server has it.

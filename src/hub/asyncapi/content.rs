@@ -32,7 +32,7 @@ When they do not, the edge server answers `sync_request` with `reason` `checkpoi
 
 1. `digest_request` asks for the digests of buckets. A bucket is the first `bits` bits of SHA-256(id), read as a number, `prefix`; `bits` is 0 to 16, and 0 means that all is in one. The answer is `digests`, at most 400 buckets a message, `last` in the last one. Empty buckets are left out; when all are, there is one message without buckets.
 2. `inventory_request` asks for the ids and numbers in the buckets that differ, at most 16 of them. The answer is one `inventory` for each, also for an empty one. Numbers that are void are 0.
-3. Only what differs is sent again, with new numbers, and what should not be held is removed.
+3. Only what differs is sent again, and what should not be held is removed.
 
 Answers are to come within 10 s; else everything is sent, as a snapshot. An edge server that knows that its content is damaged asks for it all, with any other `reason`.
 

@@ -28,12 +28,16 @@ async fn unsettled(sql: &PgPool, edge_id: Uuid) -> i64 {
         .expect("counts")
 }
 
+async fn is_snapshot_due(sql: &PgPool, edge_id: Uuid) -> bool {
+    sqlx::query_scalar("SELECT snapshot_due FROM ar.edge_servers WHERE id = $1").bind(edge_id).fetch_one(sql).await.expect("reads")
+}
+
 /// Waits until an edge holds what it should, and the books say so.
 pub(super) async fn settled(sql: &PgPool, edge: &HoldingEdge) {
     eventually("the edge holds what it should", async || {
         let wanted = wanted(sql, edge.edge.id).await;
         let sum = digest_of(wanted.iter().map(|(id, version)| (id, *version)));
-        let unsettled = unsettled(sql, edge.edge.id).await;
+        let unsettled = unsettled(sql, edge.edge.id).await + i64::from(is_snapshot_due(sql, edge.edge.id).await);
         (edge.held().sum() == sum && unsettled == 0).then_some(())
     })
     .await;
