@@ -41,7 +41,7 @@ const RATIO: f64 = 2.0;
 pub(super) async fn measure(cluster: &BenchCluster, sql: &mut PgConnection, database: &str, fanned: u64) -> Outcome<Vec<Row>> {
     let sockets = measure::count_text(fanned);
     let feed = feed(cluster, usize::try_from(fanned)?).await?;
-    let ratio = feed.cpu_us / feed.bare_us;
+    let ratio = measure::median(&feed.ratios);
     let mut rows = vec![
         Row::new(
             format!("one message to {sockets} sockets: CPU ÷ a bare loop of write(2)"),
