@@ -49,7 +49,7 @@ pub(crate) struct Item {
 pub(crate) struct Applied {
     /// What the supervisor is to be answered.
     pub(crate) ack: SyncAck,
-    /// It was applied before in this session.
+    /// It was applied before over the same socket.
     pub(crate) again: bool,
     /// Decorations that are new, or newer.
     pub(crate) put: u64,
@@ -161,7 +161,7 @@ impl Content {
         }
     }
 
-    /// Applies a batch. One that came before in this session begins and ends no snapshot; otherwise the numbers see
+    /// Applies a batch. One that came before over the same socket begins and ends no snapshot; otherwise the numbers see
     /// to it that nothing is done twice.
     pub(crate) fn apply(&mut self, batch: &Batch) -> Applied {
         let again = !self.session.batches.insert(batch.id);

@@ -13,7 +13,7 @@ One rule makes everything safe: an entry is applied when its number is higher th
 otherwise nothing is done. So a message that comes twice, late or after a newer one has one effect. `version`, which is a member of decorations too, is another number, of the decoration itself.
 
 1. `sync_decorations` has a batch of at most 200 entries: `decorations` to be held and `removed` ids. At most 4 batches are on their way at once, so one that does not acknowledge is sent nothing more.
-2. Every batch is answered by one `sync_ack` with its `batch_id` and a result for every entry, removals too: `ok` says that it is done, or that something newer was there already. A batch whose `batch_id` came before in this session is acknowledged again, and its `snapshot` does not count.
+2. Every batch is answered by one `sync_ack` with its `batch_id` and a result for every entry, removals too: `ok` says that it is done, or that something newer was there already. A batch whose `batch_id` came before over this socket is acknowledged again, and its `snapshot` does not count.
 3. What cannot be taken is answered with `ok: false` and the reason in `error`, kept short, as the whole message has to fit into 64 KiB. Nothing else waits for it: it comes again after 1, 3, 9 and 27 s, and is then set aside and shown to admins, until somebody edits it or asks for it.
 4. Removals are remembered with their numbers until the next `checkpoint` that agrees, so that an older entry cannot bring back what was removed.
 5. First to the disk, then the acknowledgement: what is acknowledged is not sent again.

@@ -39,7 +39,7 @@ pub(crate) struct Held {
     taken: HashMap<Uuid, i64>,
     named: Option<HashSet<Uuid>>,
     coming_epoch: Option<String>,
-    /// What was answered to the batches of this session.
+    /// What was answered to the batches of this socket.
     answered: HashMap<u64, Value>,
 }
 

@@ -5,6 +5,7 @@ mod delivering;
 mod epochs;
 mod instances;
 mod mangled;
+mod plans;
 mod reconcile;
 mod refusing;
 mod repairing;
