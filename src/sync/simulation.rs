@@ -81,7 +81,6 @@ struct World {
     chaos: bool,
     /// Messages are lost, repeated and reordered within a connection: no socket does that.
     mangled: bool,
-    seen: u64,
 }
 
 fn ids(count: u128) -> impl Iterator<Item = Uuid> {
@@ -112,7 +111,6 @@ impl World {
             connection: 0,
             chaos: true,
             mangled,
-            seen: 0,
         };
         for (after_ms, event) in [
             (0, Event::Connect),
@@ -244,7 +242,6 @@ impl World {
 
     fn connect(&mut self) {
         self.connection += 1;
-        self.database.session = self.connection;
         let (epoch, held) = self.content.hello();
         let ours = epoch_name(self.database.epoch);
         let machine = Machine::begin(epoch.as_ref() == Some(&ours), sum_of(&held), self.database.books());
@@ -408,7 +405,6 @@ impl World {
             machine.failed(act);
             return;
         }
-        self.seen += 1;
         match act {
             Act::BeginSnapshot { renumber } => {
                 self.database.begin_snapshot(*renumber);

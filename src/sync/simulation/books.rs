@@ -37,7 +37,6 @@ pub(super) struct Database {
     pub(super) sequence: i64,
     pub(super) epoch: u64,
     pub(super) snapshot_due: bool,
-    pub(super) session: u64,
 }
 
 impl Database {
