@@ -4,6 +4,7 @@ pub mod audit;
 pub mod background;
 pub mod commands;
 pub mod config;
+mod dashboard;
 pub mod db;
 pub mod decorations;
 pub mod demo;

@@ -5,7 +5,7 @@ BEGIN ATOMIC
            d.radius_meters, d.height_offset, d.low_res_url, d.medium_res_url, d.high_res_url,
            d.scale_x, d.scale_y, d.scale_z, d.rotation_x, d.rotation_y, d.rotation_z,
            d.asset_type, d.file_size_bytes, d.is_active, d.version,
-           d.h3_r5, d.h3_r7, d.h3_r9, d.created_at, d.updated_at
+           d.h3_r5, d.h3_r7, d.h3_r9, d.created_at, d.updated_at, d.gid
     FROM (
         -- UNION, because areas overlap.
         SELECT m.id

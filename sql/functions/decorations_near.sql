@@ -12,7 +12,12 @@ RETURNS TABLE (
 )
 LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-    SELECT d.*, ST_Distance(d.location, viewer), coalesce(degrees(ST_Azimuth(viewer, d.location)), 0)
+    SELECT d.id, d.name, d.description, d.category, d.location, d.geom,
+           d.radius_meters, d.height_offset, d.low_res_url, d.medium_res_url, d.high_res_url,
+           d.scale_x, d.scale_y, d.scale_z, d.rotation_x, d.rotation_y, d.rotation_z,
+           d.asset_type, d.file_size_bytes, d.is_active, d.version,
+           d.h3_r5, d.h3_r7, d.h3_r9, d.created_at, d.updated_at,
+           ST_Distance(d.location, viewer), coalesce(degrees(ST_Azimuth(viewer, d.location)), 0)
     FROM gis.decorations d
     WHERE ST_DWithin(d.location, viewer, radius_m);
 END;

@@ -38,6 +38,7 @@ pub fn router(state: AppState) -> Router {
         .route_layer(AroundLayer(AroundApi { state: state.clone(), table }));
     let pages = docs::routes(openapi)
         .merge(crate::hub::pages())
+        .merge(crate::dashboard::routes())
         .route("/", get(|| async { Redirect::temporary("/docs/") }))
         .route_layer(middleware::from_fn_with_state(state.clone(), access::throttle_pages));
     // Sockets look after themselves: who may open one is looked at there, because a browser cannot send a header.

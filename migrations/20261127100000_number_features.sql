@@ -1,0 +1,7 @@
+-- GIS tools name a feature by a whole number: QGIS by its key column, vector tiles and GDAL by a feature id.
+ALTER TABLE ar.decorations ADD COLUMN gid bigint GENERATED ALWAYS AS IDENTITY, ADD CONSTRAINT decorations_gid_key UNIQUE (gid);
+COMMENT ON COLUMN ar.decorations.gid IS 'Number for GIS tools, never given twice.';
+ALTER TABLE ar.edge_servers ADD COLUMN gid bigint GENERATED ALWAYS AS IDENTITY, ADD CONSTRAINT edge_servers_gid_key UNIQUE (gid);
+COMMENT ON COLUMN ar.edge_servers.gid IS 'Number for GIS tools, never given twice.';
+ALTER TABLE ar.regions ADD COLUMN gid bigint GENERATED ALWAYS AS IDENTITY, ADD CONSTRAINT regions_gid_key UNIQUE (gid);
+COMMENT ON COLUMN ar.regions.gid IS 'Number for GIS tools, never given twice.';
