@@ -69,9 +69,10 @@ export function openShell(live) {
         closePanel();
         for (const link of nav.querySelectorAll('a')) {
             const is_here = link.dataset.route === (asked?.within ?? asked?.name ?? 'map');
-            link.toggleAttribute('aria-current', is_here);
             if (is_here) {
                 link.setAttribute('aria-current', 'page');
+            } else {
+                link.removeAttribute('aria-current');
             }
         }
         panel_host.hidden = asked === undefined;
@@ -90,20 +91,29 @@ export function openShell(live) {
             if (mine !== opening) {
                 return;
             }
+            // A panel whose title changes says so by an event of its host.
+            host.addEventListener('title', titled);
             panel = opened.open(context, host, parameters);
-            heading.textContent = panel.title;
+            titled();
         } catch (error) {
             if (mine !== opening) {
                 return;
             }
             heading.textContent = 'This did not open';
+            document.title = 'ar-supervisor';
             fill(host, h('p', { role: 'alert' }, fault(error)));
         }
-        document.title = `${heading.textContent} · ar-supervisor`;
         if (!is_first && !panel_host.contains(document.activeElement)) {
             heading.focus({ preventScroll: true });
         }
         is_first = false;
+    }
+
+    function titled() {
+        if (panel !== null) {
+            heading.textContent = panel.title;
+            document.title = `${panel.title} · ar-supervisor`;
+        }
     }
 
     function closePanel() {
@@ -133,7 +143,7 @@ export function openShell(live) {
 }
 
 function themeSwitch() {
-    const words = /** @type {const} */ ({ auto: 'As the system', light: 'Light', dark: 'Dark' });
+    const words = /** @type {const} */ ({ auto: 'Auto', light: 'Light', dark: 'Dark' });
     const options = Object.entries(words).map(([value, word]) => h('option', { value, selected: theme() === value }, word));
     const chosen = (/** @type {Event} */ event) => setTheme(/** @type {any} */ (event.target).value);
     return h('label', { class: 'theme' }, h('span', { class: 'unseen' }, 'Theme'), h('select', { onchange: chosen }, options));

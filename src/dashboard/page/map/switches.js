@@ -8,14 +8,14 @@ import { STEPS } from './devices.js';
 
 /** The layers of the map that each switch is for. */
 const SWITCHES = [
-    { name: 'edges', label: 'Edge servers', layers: ['edge-rings', 'edges', 'edge-letters', 'edge-names', 'selected-edge'] },
+    { name: 'edges', label: 'Edge servers', layers: ['edge-rings', 'edges', 'edge-signs', 'edge-names', 'selected-edge'] },
     { name: 'coverage', label: 'Service areas', layers: ['coverage', 'coverage-lines'] },
     { name: 'devices', label: 'Devices', layers: ['devices', 'device-lines'] },
     { name: 'decorations', label: 'Decorations', layers: ['decoration-clusters', 'decoration-counts', 'decorations', 'decoration-names', 'selected-decoration'] },
 ];
 
-/** @param {string} sign @param {string} text @param {string} [letter] */
-const entry = (sign, text, letter = '') => h('li', {}, h('span', { class: `sign sign-${sign}`, 'aria-hidden': 'true' }, letter), text);
+/** @param {string} sign @param {string} text @param {string} [inside] */
+const entry = (sign, text, inside = '') => h('li', {}, h('span', { class: `sign sign-${sign}`, 'aria-hidden': 'true' }, inside), text);
 
 /** @type {Record<string, () => HTMLElement>} */
 const LEGENDS = {
@@ -55,7 +55,7 @@ export function switches(show, turn) {
 
     const element = h(
         'details',
-        { class: 'switches', open: matchMedia('(min-width: 900px)').matches },
+        { class: 'switches', open: matchMedia('(min-width: 1200px)').matches },
         h('summary', {}, 'Layers'),
         h('div', { class: 'switches-body' }, rows, h('fieldset', { class: 'projection' }, h('legend', {}, 'Projection'), projection('mercator', 'Flat map'), projection('globe', 'Globe'))),
     );
