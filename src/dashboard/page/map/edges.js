@@ -1,0 +1,138 @@
+/**
+ * Edge servers and their service areas. Edges come from the live feed; their areas from tiles, coloured by what the
+ * feed says. A letter says what is not healthy, and a ring that an edge drains, so that nothing hangs on colour alone.
+ */
+
+import { FONT, NOTHING, byHealth } from './colours.js';
+import { tiles } from './ground.js';
+
+/** Time between two updates of the map, in ms. */
+const UPDATE_MS = 1_000;
+
+export const SOURCES = {
+    coverage: { type: 'vector', tiles: [tiles('coverage')], minzoom: 0, maxzoom: 12, promoteId: { coverage: 'id' } },
+    edges: { type: 'geojson', data: NOTHING, promoteId: 'id', maxzoom: 10 },
+};
+
+const radius = (/** @type {number} */ more) => ['interpolate', ['linear'], ['zoom'], 1, ['+', 4 + more, ['*', 0.6, ['get', 'load']]], 10, ['+', 9 + more, ['*', 1.8, ['get', 'load']]]];
+
+/** @param {import('./colours.js').Colours} colours */
+export function areas(colours) {
+    const of = { source: 'coverage', 'source-layer': 'coverage' };
+    const colour = byHealth(colours, ['coalesce', ['feature-state', 'health'], ['get', 'health_status']]);
+    const opacity = (/** @type {number} */ shown) => ['case', ['==', ['feature-state', 'gone'], true], 0, shown];
+    return [
+        { id: 'coverage', type: 'fill', ...of, paint: { 'fill-color': colour, 'fill-opacity': opacity(0.1) } },
+        { id: 'coverage-lines', type: 'line', ...of, minzoom: 4, paint: { 'line-color': colour, 'line-opacity': opacity(0.55), 'line-width': 1 } },
+    ];
+}
+
+/** @param {import('./colours.js').Colours} colours */
+export function edges(colours) {
+    const order = ['match', ['get', 'health'], 'offline', 3, 'degraded', 2, 'unknown', 1, 0];
+    const layout = { 'circle-sort-key': order };
+    const shown = ['case', ['get', 'active'], 1, 0.45];
+    return [
+        { id: 'edge-rings', type: 'circle', source: 'edges', filter: ['get', 'draining'], layout, paint: { 'circle-radius': radius(4), 'circle-opacity': 0, 'circle-stroke-color': colours.draining, 'circle-stroke-width': 1.8 } },
+        { id: 'edges', type: 'circle', source: 'edges', layout, paint: { 'circle-radius': radius(0), 'circle-color': byHealth(colours, ['get', 'health']), 'circle-opacity': shown, 'circle-stroke-color': colours.edge_line, 'circle-stroke-width': 1.3, 'circle-stroke-opacity': shown } },
+        {
+            id: 'edge-letters',
+            type: 'symbol',
+            source: 'edges',
+            filter: ['!=', ['get', 'letter'], ''],
+            layout: { 'text-field': ['get', 'letter'], 'text-font': FONT, 'text-size': ['interpolate', ['linear'], ['zoom'], 1, 8, 10, 13], 'text-allow-overlap': true, 'text-ignore-placement': true },
+            paint: { 'text-color': colours.on_health },
+        },
+        {
+            id: 'edge-names',
+            type: 'symbol',
+            source: 'edges',
+            minzoom: 5,
+            layout: { 'text-field': ['get', 'name'], 'text-font': FONT, 'text-size': 11, 'text-offset': [0, 1.3], 'text-anchor': 'top', 'text-optional': true },
+            paint: { 'text-color': colours.place, 'text-halo-color': colours.halo, 'text-halo-width': 1.4 },
+        },
+    ];
+}
+
+/** What the map shows of an edge. @param {import('../live_state.js').EdgeSummary} edge */
+function properties(edge) {
+    const { id, name, health_status, draining, is_active, max_connections } = edge;
+    const taken = Math.max(edge.current_connections, edge.reported_connections) / Math.max(1, max_connections);
+    const letter = { healthy: '', degraded: '!', offline: '×', unknown: '?' }[health_status];
+    // The load in steps: a map that is drawn anew for each device would not be calm.
+    return { id, name, health: health_status, letter, draining, active: is_active, load: Math.min(5, Math.round(taken * 5)) };
+}
+
+/**
+ * Keeps the map's edges as the feed's, with what differs only.
+ *
+ * @param {any} map
+ * @param {import('../live.js').Live} live
+ * @returns {() => void} ends it
+ */
+export function follow(map, live) {
+    /** What the map shows, by id. @type {Map<string, {lng: number, lat: number, shown: ReturnType<typeof properties>}>} */
+    const known = new Map();
+    /** @type {Set<string> | null} */
+    let changed = null;
+    let timer = 0;
+    let last_ms = 0;
+
+    /** @param {any} event */
+    function note({ detail }) {
+        changed = detail === null || changed === null ? null : new Set([...changed, ...detail]);
+        timer ||= setTimeout(update, Math.max(0, last_ms + UPDATE_MS - Date.now()));
+    }
+
+    function update() {
+        const ids = changed ?? new Set([...live.edges.keys(), ...known.keys()]);
+        [timer, last_ms, changed] = [0, Date.now(), new Set()];
+        const difference = { add: /** @type {any[]} */ ([]), update: /** @type {any[]} */ ([]), remove: /** @type {string[]} */ ([]) };
+        for (const id of ids) {
+            const edge = live.edges.get(id);
+            const before = known.get(id);
+            if (edge === undefined) {
+                difference.remove.push(...(before ? [id] : []));
+                known.delete(id);
+                area(id, { gone: true });
+                continue;
+            }
+            const now = { lng: edge.lng, lat: edge.lat, shown: properties(edge) };
+            known.set(id, now);
+            if (before?.shown.health !== now.shown.health) {
+                area(id, { gone: false, health: now.shown.health });
+            }
+            if (before === undefined) {
+                difference.add.push({ type: 'Feature', geometry: point(now), properties: now.shown });
+            } else {
+                const news = difference_of(id, before, now);
+                difference.update.push(...(news ? [news] : []));
+            }
+        }
+        if (difference.add.length + difference.update.length + difference.remove.length > 0) {
+            map.getSource('edges').updateData(difference);
+        }
+    }
+
+    /** @param {string} id @param {Record<string, unknown>} state */
+    const area = (id, state) => map.setFeatureState({ source: 'coverage', sourceLayer: 'coverage', id }, state);
+
+    live.addEventListener('edges', note);
+    update();
+    return () => {
+        clearTimeout(timer);
+        live.removeEventListener('edges', note);
+    };
+}
+
+const point = (/** @type {{lng: number, lat: number}} */ { lng, lat }) => ({ type: 'Point', coordinates: [lng, lat] });
+
+/** What is different, as a source takes it; null when nothing is. @param {string} id @param {any} before @param {any} now */
+function difference_of(id, before, now) {
+    const properties = Object.entries(now.shown).filter(([key, value]) => before.shown[key] !== value);
+    const moved = before.lng !== now.lng || before.lat !== now.lat;
+    if (properties.length === 0 && !moved) {
+        return null;
+    }
+    return { id, ...(moved ? { newGeometry: point(now) } : {}), addOrUpdateProperties: properties.map(([key, value]) => ({ key, value })) };
+}
