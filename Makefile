@@ -1,18 +1,25 @@
 # ar-supervisor: `make run` and `make test` do all the set-up they need.
-.PHONY: help run test lint bench compare fuzz setup sqlx
+.PHONY: help run test browser lint bench compare fuzz setup page sqlx
 DATA_DIR ?= .dev-data
 CARGO_FLAGS ?= --locked
 
 help: ## Say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-run: setup ## Build and run everything: a private PostgreSQL, demo data, the server (Ctrl-C stops it)
+run: setup page ## Build and run everything: a private PostgreSQL, demo data, the server (Ctrl-C stops it)
 	cargo build --release $(CARGO_FLAGS)
 	@exec target/release/ar-supervisor dev --data-dir "$(DATA_DIR)" $(ARGS)
 
-test: setup ## Run all tests, on a private PostgreSQL
+test: setup ## Run all tests, on a private PostgreSQL and in a real browser
+	@.ci/npm browser
 	cargo test $(CARGO_FLAGS) --lib --bins --test it
 	cargo test $(CARGO_FLAGS) --doc
+	@$(MAKE) --no-print-directory browser
+
+browser: setup ## Run the tests of the admin page in Chromium; PICTURES=1 renews the README's pictures
+	@.ci/npm browser
+	cargo build $(CARGO_FLAGS)
+	cd tests/browser && node --test --test-concurrency=1
 
 lint: ## Formatting and clippy, warnings are errors
 	cargo fmt --check
@@ -27,6 +34,9 @@ compare: setup ## HTTP beside pgbench and Redis, and sign-ins, under load; write
 
 fuzz: setup ## Schemathesis against the published OpenAPI of a running server (needs Python and pip)
 	@.ci/fuzz
+
+page: # What the admin page is built on; without it everything else works
+	@.ci/npm page || echo "Going on without the admin page."
 
 setup: # PostgreSQL, PostGIS and curl, where they are missing
 	@.ci/install base

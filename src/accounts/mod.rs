@@ -5,6 +5,7 @@
 
 mod administration;
 mod background;
+mod browser_session;
 mod create_admin;
 mod hasher;
 mod identity;
@@ -150,7 +151,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .merge(password_reset::routes())
 }
 
-/// Where the public keys are, at the root.
-pub(crate) fn key_routes() -> OpenApiRouter<AppState> {
-    tickets::key_routes()
+/// Where the public keys are, and the admin page's session, at the root.
+pub(crate) fn root_routes() -> OpenApiRouter<AppState> {
+    tickets::key_routes().merge(browser_session::routes())
 }

@@ -104,3 +104,13 @@ pub(super) async fn end(state: &AppState, user_id: Uuid, session_id: Uuid) -> Re
     });
     ending.await
 }
+
+/// Ends a session whose token somebody has; nothing when it has ended.
+pub(super) async fn end_any(state: &AppState, session_id: Uuid) -> Result<(), ApiError> {
+    let failed = |error| DbError::new("ending a session", error);
+    let found = store::session_owner(state.db.write(), session_id).await.map_err(failed)?;
+    if let Some(user_id) = found {
+        end(state, user_id, session_id).await?;
+    }
+    Ok(())
+}

@@ -33,25 +33,25 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 
 /// Fresh tokens.
 #[derive(Serialize, ToSchema)]
-struct Tokens {
+pub(super) struct Tokens {
     /// A JWT, for `Authorization: Bearer`.
-    access_token: String,
+    pub(super) access_token: String,
     /// For the next `POST /auth/refresh`, once.
-    refresh_token: String,
+    pub(super) refresh_token: String,
     /// Always `Bearer`.
     #[schema(example = "Bearer")]
-    token_type: &'static str,
+    pub(super) token_type: &'static str,
     /// Life of the access token in seconds.
-    expires_in: u64,
+    pub(super) expires_in: u64,
 }
 
 /// Fresh tokens, and whose they are.
 #[derive(Serialize, ToSchema)]
-struct SignedIn {
+pub(super) struct SignedIn {
     #[serde(flatten)]
-    tokens: Tokens,
+    pub(super) tokens: Tokens,
     /// Who signed in.
-    user: User,
+    pub(super) user: User,
 }
 
 /// A new account.
@@ -106,7 +106,7 @@ pub(super) fn email_taken_or(doing: &'static str, error: sqlx::Error) -> ApiErro
 /// A sign-in.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "documents a body")]
-struct Login {
+pub(super) struct Login {
     /// Sign-in name.
     #[schema(min_length = 1, max_length = 255, example = "ada@example.org")]
     email: String,
@@ -128,6 +128,11 @@ struct Login {
     ReadFailures, BodyFailures, TooMany,
 ))]
 async fn login(State(state): State<AppState>, ClientAddress(address): ClientAddress, body: JsonBody) -> Result<Json<SignedIn>, ApiError> {
+    sign_in(&state, address, body).await.map(Json)
+}
+
+/// Compares the password, and begins a session.
+pub(super) async fn sign_in(state: &AppState, address: IpAddr, body: JsonBody) -> Result<SignedIn, ApiError> {
     let (email, password, device_info) = body.read(|reader| {
         let email = reader.required_text("email", MAX_CHARS);
         let password = user::old_password(reader, "password", true);
@@ -142,8 +147,7 @@ async fn login(State(state): State<AppState>, ClientAddress(address): ClientAddr
     let verdict = hasher.verify(password.clone(), found.as_ref().map(|found| found.password_hash.as_str())).await?;
     let found = found.filter(|found| verdict.matches && found.is_active).ok_or_else(invalid_credentials)?;
     let better_hash = if verdict.outdated { Some(hasher.hash(password).await?) } else { None };
-    let sign_in = begin_session(state.clone(), found, better_hash, device_info, address);
-    state.finish(sign_in).await.map(Json)
+    state.finish(begin_session(state.clone(), found, better_hash, device_info, address)).await
 }
 
 fn invalid_credentials() -> ApiError {
@@ -221,7 +225,8 @@ async fn refresh(State(state): State<AppState>, body: JsonBody) -> Result<Respon
     let text = body.read(|reader| reader.required_text("refresh_token", 512))?;
     // A forged one costs no more than this.
     let token = state.accounts.refresh.read(&text).ok_or_else(invalid_refresh_token)?;
-    let tokens = state.finish(exchange(state.clone(), token)).await?;
+    let work = state.clone();
+    let (tokens, _) = state.finish(async move { exchange(&work, token).await }).await?;
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(tokens)).into_response())
 }
 
@@ -254,7 +259,8 @@ fn place(state: &AppState, token: &RefreshToken, session: &Refreshing) -> Place 
     Place::Spent
 }
 
-async fn exchange(state: AppState, token: RefreshToken) -> Result<Tokens, ApiError> {
+/// Spends a refresh token: fresh tokens, and whose they are.
+pub(super) async fn exchange(state: &AppState, token: RefreshToken) -> Result<(Tokens, Uuid), ApiError> {
     let accounts = &state.accounts;
     let session_id = token.session_id;
     let failed = |error| DbError::new("refreshing a session", error);
@@ -262,7 +268,7 @@ async fn exchange(state: AppState, token: RefreshToken) -> Result<Tokens, ApiErr
     let session = store::lock_session(&mut transaction, session_id).await.map_err(failed)?.ok_or_else(invalid_refresh_token)?;
     let identity = Identity { user_id: session.user_id, session_id, role: session.role };
     let Minted { token: access_token, jti } = accounts.tokens.mint(&identity, session.now.timestamp());
-    let successor = match place(&state, &token, &session) {
+    let successor = match place(state, &token, &session) {
         Place::Live => {
             let successor = accounts.refresh.successor(&token);
             store::rotate(&mut transaction, session_id, &successor.hash(), jti, accounts.refresh_life()).await.map_err(failed)?;
@@ -281,7 +287,7 @@ async fn exchange(state: AppState, token: RefreshToken) -> Result<Tokens, ApiErr
         }
     };
     transaction.commit().await.map_err(failed)?;
-    Ok(tokens(&state, access_token, &successor))
+    Ok((tokens(state, access_token, &successor), identity.user_id))
 }
 
 /// Sign out

@@ -220,6 +220,11 @@ pub(super) async fn note_token(connection: &mut PgConnection, session_id: Uuid, 
         .map(|_| ())
 }
 
+/// Whose session it is.
+pub(super) async fn session_owner(executor: impl PgExecutor<'_>, session_id: Uuid) -> Result<Option<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!("SELECT user_id FROM ar.user_sessions WHERE id = $1", session_id).fetch_optional(executor).await
+}
+
 /// Ends a session and tells all instances; whether it was live.
 pub(super) async fn end_session(connection: &mut PgConnection, session_id: Uuid, user_id: Uuid) -> Result<bool, sqlx::Error> {
     let ended = sqlx::query!(

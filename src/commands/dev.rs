@@ -17,6 +17,7 @@ use super::simulate::{self, Cast, Reporter, SimulateError, Snapshot};
 use super::{Outcome, serve};
 use crate::accounts::{self, CreateAdminError};
 use crate::config::{DatabaseConfig, Environment};
+use crate::dashboard;
 use crate::db::{self, ClusterSettings, Db, PrivateCluster};
 use crate::demo::{self, Size};
 use crate::keys;
@@ -80,6 +81,9 @@ pub(super) async fn run(environment: &Environment, args: &Args) -> Outcome {
     let scheme = if server.http.tls.is_some() { "https" } else { "http" };
     let base = format!("{scheme}://{address}");
     greet(&base, &cluster, &password, &password_file);
+    if !dashboard::is_whole() {
+        println!("\nThis build has no live map: its libraries come from npm (make run brings them; {base}/dashboard/ says more).");
+    }
     let signal = stop_signal()?;
     let stopped = async {
         if args.simulate {
@@ -201,6 +205,7 @@ fn greet(base: &str, cluster: &PrivateCluster, password: &SecretString, password
     println!(
         "
 ar-supervisor is ready at {base}
+  the live map        {base}/dashboard/
   the API to browse   {base}/docs/
   the database        psql -h {socket} -U ar_analyst {DATABASE}
   other commands      export DATABASE_URL='postgres:///{DATABASE}?host={socket}&user=ar_supervisor'

@@ -49,6 +49,11 @@ const WITHOUT_LIBRARIES: &str = "<!doctype html><html lang=\"en\"><meta charset=
 or <code>npm ci --ignore-scripts</code> in <code>src/dashboard</code> and build again. \
 The <a href=\"/docs/\">interface</a> does not need it.</p></html>\n";
 
+/// Whether the libraries of the page are built in.
+pub(crate) fn is_whole() -> bool {
+    LIBRARIES.iter().all(|(_, path)| Libraries::get(path).is_some())
+}
+
 /// `/dashboard/` and its files.
 pub(crate) fn routes() -> Router {
     Router::new()
@@ -58,9 +63,8 @@ pub(crate) fn routes() -> Router {
 }
 
 async fn index(headers: HeaderMap) -> Response {
-    let whole = LIBRARIES.iter().all(|(_, path)| Libraries::get(path).is_some());
     match Page::get("index.html") {
-        Some(page) if whole => answer("index.html", page, &headers),
+        Some(page) if is_whole() => answer("index.html", page, &headers),
         _ => (StatusCode::NOT_FOUND, Html(WITHOUT_LIBRARIES)).into_response(),
     }
 }

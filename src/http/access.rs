@@ -309,6 +309,20 @@ impl<S: Sync> FromRequestParts<S> for EdgeIdentity {
     }
 }
 
+/// Extractor: whether the client's own connection is encrypted.
+#[derive(Clone, Copy)]
+pub(crate) struct ClientConnection {
+    pub(crate) secure: bool,
+}
+
+impl<S: Sync> FromRequestParts<S> for ClientConnection {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self { secure: parts.extensions.get::<Client>().is_some_and(|client| client.secure) })
+    }
+}
+
 /// Extractor: the client's address.
 pub(crate) struct ClientAddress(pub(crate) IpAddr);
 

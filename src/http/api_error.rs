@@ -74,6 +74,10 @@ impl ApiError {
         Self(Box::new(Parts { problem, headers: HeaderMap::new() }))
     }
 
+    pub(crate) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.0.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
     /// The same error with one more member in its document.
     #[must_use]
     pub fn with(mut self, member: &str, value: impl Into<Value>) -> Self {

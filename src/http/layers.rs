@@ -103,7 +103,7 @@ impl Around for AroundPages {
 
 /// The documented routes: what OpenAPI publishes is read off these.
 pub(super) fn api_routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::with_openapi(docs::about()).merge(health::routes()).merge(crate::accounts::key_routes()).nest(
+    OpenApiRouter::with_openapi(docs::about()).merge(health::routes()).merge(crate::accounts::root_routes()).nest(
         "/api/v1",
         crate::decorations::routes()
             .merge(crate::regions::routes())

@@ -30,7 +30,7 @@ pub use layers::router;
 pub use throttle::{RateLimits, Throttle};
 pub use tls::{Tls, TlsError};
 
-pub(crate) use access::{Admin, AdminOrEdge, Caller, ClientAddress, forbidden, identify, identify_edge, network_bucket};
+pub(crate) use access::{Admin, AdminOrEdge, Caller, ClientAddress, ClientConnection, forbidden, identify, identify_edge, network_bucket};
 pub(crate) use api_error::{AccessFailures, BodyFailures, NotFound, ReadFailures, TooMany};
 pub(crate) use body::{JsonBody, is_encoded, media_type};
 pub(crate) use conditional::{IfMatch, IfNoneMatch, Tags, etag, precondition_required, version_mismatch};

@@ -95,7 +95,8 @@ export function authorization() {
 
 async function renew() {
     const response = await send('PUT', SESSION, null, undefined);
-    if (response.status === 401) {
+    // Nobody is signed in.
+    if (response.status === 204) {
         forget();
         return false;
     }

@@ -2,6 +2,7 @@
 
 mod admins;
 mod audit;
+mod browser_session;
 mod forged;
 mod guessing;
 mod matrix;

@@ -1,0 +1,52 @@
+/**
+ * Places on the globe: as they come from the map, as they are typed, and directions in words.
+ */
+
+/** @typedef {import('./panel.js').Place} Place */
+
+/** Decimals of a place that was clicked: 0.1 m. A finger is not better, and more digits only look so. */
+const CLICKED_DECIMALS = 6;
+
+/** What was clicked on the map, which goes around the world more than once. @param {Place} place @returns {Place} */
+export function clicked({ lat, lng }) {
+    const once = ((((lng + 180) % 360) + 360) % 360) - 180;
+    return { lat: Number(lat.toFixed(CLICKED_DECIMALS)), lng: Number(once.toFixed(CLICKED_DECIMALS)) };
+}
+
+/** A place on the globe, or null. @param {unknown} lat @param {unknown} lng @returns {Place | null} */
+export function placeOf(lat, lng) {
+    const is_place = typeof lat === 'number' && typeof lng === 'number' && Math.abs(lat) <= 90 && Math.abs(lng) <= 180;
+    return is_place ? { lat, lng } : null;
+}
+
+/**
+ * `52.5163, 13.3777` as it is copied from elsewhere; null when it is anything else.
+ *
+ * @param {string} text
+ * @returns {[string, string] | null}
+ */
+export function pair(text) {
+    const found = /^\s*(-?\d+(?:\.\d+)?)\s*[,;\s]\s*(-?\d+(?:\.\d+)?)\s*$/.exec(text);
+    return found === null ? null : [found[1], found[2]];
+}
+
+const WINDS = ['north', 'north-east', 'east', 'south-east', 'south', 'south-west', 'west', 'north-west'];
+
+/** `north-east` for 40 degrees. @param {number} bearing_degrees */
+export function wind(bearing_degrees) {
+    return WINDS[Math.round(bearing_degrees / 45) % 8];
+}
+
+/** `87 m`, `1.24 km`, `312 km`. @param {number} distance_m */
+export function distance(distance_m) {
+    if (distance_m < 1000) {
+        return `${distance_m < 10 ? distance_m.toFixed(1) : Math.round(distance_m)} m`;
+    }
+    const distance_km = distance_m / 1000;
+    return `${distance_km < 100 ? distance_km.toPrecision(3) : Math.round(distance_km)} km`;
+}
+
+/** The `lat=…&lng=…` of an address within the page. @param {Place} place */
+export function query({ lat, lng }) {
+    return `lat=${lat}&lng=${lng}`;
+}
