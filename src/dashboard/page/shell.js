@@ -31,7 +31,7 @@ const PANELS = [
 /** @param {import('./live.js').Live} live */
 export function openShell(live) {
     const said = announcer();
-    const map_host = h('section', { class: 'map', 'aria-label': 'Map' });
+    const map_host = h('div', { class: 'map' });
     const body = h('div', { class: 'panel-body' });
     const heading = h('h2', { tabindex: '-1' });
     const panel_host = h(
@@ -47,11 +47,12 @@ export function openShell(live) {
     const header = h(
         'header',
         { class: 'top' },
+        h('a', { class: 'skip', href: '#/edges' }, 'Skip to the list of edge servers'),
         h('h1', {}, h('span', { class: 'mark', 'aria-hidden': 'true' }), 'ar-supervisor'),
         nav,
         h('div', { class: 'account' }, old.state, themeSwitch(), h('span', { class: 'who' }, user()?.email), h('button', { class: 'quiet', type: 'button', onclick: leave }, 'Sign out')),
     );
-    fill(document.body, h('a', { class: 'skip', href: '#/edges' }, 'Skip to the list of edge servers'), header, old.banner, overview.element, h('main', { class: 'stage' }, map_host, panel_host), said.element);
+    fill(document.body, header, old.banner, overview.element, h('main', { class: 'stage' }, map_host, panel_host), said.element);
 
     const map = createMap(map_host, live, go);
     const context = { live, map, go, announce: said.announce, api, user };

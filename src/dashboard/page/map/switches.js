@@ -23,7 +23,7 @@ const LEGENDS = {
         h('ul', { class: 'legend' }, entry('healthy', 'healthy'), entry('degraded', 'degraded', '!'), entry('offline', 'offline', '×'), entry('unknown', 'never heard', '?'), entry('draining', 'draining'), h('li', { class: 'muted' }, 'larger: more of its places taken')),
     coverage: () => h('ul', { class: 'legend' }, h('li', { class: 'muted' }, 'in the colour of the edge’s health')),
     devices: () => h('ul', { class: 'legend legend-row' }, STEPS.map((least, index) => h('li', {}, h('span', { class: `sign sign-devices-${index}`, 'aria-hidden': 'true' }), index === STEPS.length - 1 ? `${least}+` : String(least)))),
-    decorations: () => h('ul', { class: 'legend' }, entry('decoration', 'one, or a number in an area')),
+    decorations: () => h('ul', { class: 'legend' }, entry('decoration', 'one'), entry('cluster', 'a number of them', '7')),
 };
 
 /**
