@@ -43,7 +43,7 @@ const ACTIONS = [
 ];
 
 /** Where the page shows a kind of thing. @type {Record<string, (id: string) => string>} */
-const PLACES = { decoration: (id) => `#/decoration/${id}`, edge_server: (id) => `#/edge/${id}` };
+const PLACES = { decoration: (id) => `#/decoration/${id}?fly=1`, edge_server: (id) => `#/edge/${id}` };
 
 /**
  * @param {Context} context

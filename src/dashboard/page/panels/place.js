@@ -7,6 +7,9 @@
 /** Decimals of a place that was clicked: 0.1 m. A finger is not better, and more digits only look so. */
 const CLICKED_DECIMALS = 6;
 
+/** About 50 km. */
+const FAR_DEG = 0.5;
+
 /** What was clicked on the map, which goes around the world more than once. @param {Place} place @returns {Place} */
 export function clicked({ lat, lng }) {
     const once = ((((lng + 180) % 360) + 360) % 360) - 180;
@@ -28,6 +31,13 @@ export function placeOf(lat, lng) {
 export function pair(text) {
     const found = /^\s*(-?\d+(?:\.\d+)?)\s*[,;\s]\s*(-?\d+(?:\.\d+)?)\s*$/.exec(text);
     return found === null ? null : [found[1], found[2]];
+}
+
+/** Whether one place is far from another, so that a map that shows the one hardly shows the other. @param {Place} one @param {Place} other */
+export function isFar(one, other) {
+    const lng_deg = Math.abs(one.lng - other.lng);
+    const across_deg = Math.min(lng_deg, 360 - lng_deg) * Math.cos((one.lat * Math.PI) / 180);
+    return Math.hypot(one.lat - other.lat, across_deg) > FAR_DEG;
 }
 
 const WINDS = ['north', 'north-east', 'east', 'south-east', 'south', 'south-west', 'west', 'north-west'];
