@@ -37,7 +37,7 @@ export function open(context, host, parameters) {
     const pages = new Pages({
         context,
         path: PATH,
-        things: 'decorations',
+        things: ['decoration', 'decorations'],
         query: () => asked(form),
         table,
         row: (decoration) => row(context, decoration, pages),
@@ -86,7 +86,7 @@ export function open(context, host, parameters) {
 function filters({ q = '', category = '', asset_type = '', state = 'all' }) {
     const form = h(
         'form',
-        { role: 'search', class: 'filters', 'aria-label': 'Decorations' },
+        { role: 'search', class: 'filters four', 'aria-label': 'Decorations' },
         field({ name: 'q', label: 'Text in name or description', attributes: { type: 'search', value: q } }),
         field({ name: 'category', label: 'Category', hint: 'The whole word.', attributes: { type: 'search', value: category } }),
         field({ name: 'asset_type', label: 'Kind of asset', tag: 'select', options: [['', 'Any'], ...ASSET_TYPES] }),

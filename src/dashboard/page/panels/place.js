@@ -50,7 +50,7 @@ export function wind(bearing_degrees) {
 /** `87 m`, `1.24 km`, `312 km`. @param {number} distance_m */
 export function distance(distance_m) {
     if (distance_m < 1000) {
-        return `${distance_m < 10 ? distance_m.toFixed(1) : Math.round(distance_m)} m`;
+        return `${distance_m < 10 ? Number(distance_m.toFixed(1)) : Math.round(distance_m)} m`;
     }
     const distance_km = distance_m / 1000;
     return `${distance_km < 100 ? distance_km.toPrecision(3) : Math.round(distance_km)} km`;
