@@ -25,7 +25,8 @@ const PANELS = [
     { name: 'decoration', within: 'decorations', load: () => import('./panels/decoration.js') },
     { name: 'probe', label: 'Probe', load: () => import('./panels/probe.js') },
     { name: 'users', label: 'Users', load: () => import('./panels/users.js') },
-    { name: 'sessions', label: 'Sessions', load: () => import('./panels/sessions.js') },
+    { name: 'sessions', label: 'My account', load: () => import('./panels/sessions.js') },
+    { name: 'audit', label: 'Audit', load: () => import('./panels/audit.js') },
 ];
 
 /** @param {import('./live.js').Live} live */

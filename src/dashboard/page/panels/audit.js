@@ -43,7 +43,7 @@ const ACTIONS = [
 ];
 
 /** Where the page shows a kind of thing. @type {Record<string, (id: string) => string>} */
-const PLACES = { decoration: (id) => `#/decoration/${id}`, edge_server: (id) => `#/edge/${id}` };
+const PLACES = { decoration: (id) => `#/decoration/${id}?fly=1`, edge_server: (id) => `#/edge/${id}` };
 
 /**
  * @param {Context} context
@@ -56,7 +56,7 @@ export function open(context, host, { action = '' }) {
     const form = /** @type {HTMLFormElement} */ (
         h(
             'form',
-            { role: 'search', class: 'filters', 'aria-label': 'Audit' },
+            { role: 'search', class: 'filters two', 'aria-label': 'Audit' },
             actors,
             field({ name: 'action', label: 'What', hint: 'A kind of thing or an act.', attributes: { type: 'search', list: 'audit-actions', value: action } }),
             h('datalist', { id: 'audit-actions' }, ACTIONS.map((value) => h('option', { value }))),
@@ -70,7 +70,7 @@ export function open(context, host, { action = '' }) {
     const pages = new Pages({
         context,
         path: '/api/v1/audit',
-        things: 'acts',
+        things: ['act', 'acts'],
         query: () => asked(form),
         table,
         row: (act) => row(act, names),

@@ -14,7 +14,7 @@ import { explain, isAborted, showProblem } from './field.js';
 import { DecorationForm, blank } from './form.js';
 import { Notice } from './notice.js';
 import { Picker } from './picker.js';
-import { placeOf } from './place.js';
+import { isFar, placeOf } from './place.js';
 import { Creation, replace, restore } from './save.js';
 import { Watch } from './watch.js';
 
@@ -24,11 +24,12 @@ import { Watch } from './watch.js';
 /** @typedef {import('./decoration_fields.js').Values} Values */
 
 const NEW = 'new';
+const CLOSE_ZOOM = 16;
 
 /**
  * @param {Context} context
  * @param {HTMLElement} host
- * @param {Record<string, string>} parameters `id`, or `new` as id with `lat` and `lng`
+ * @param {Record<string, string>} parameters `id`, and `fly` when the map is to go there; or `new` as id with `lat` and `lng`
  * @returns {Panel}
  */
 export function open(context, host, parameters) {
@@ -87,7 +88,7 @@ class DecorationPanel {
     }
 
     /** @param {Record<string, string>} parameters */
-    async start({ lat, lng }) {
+    async start({ lat, lng, fly }) {
         const draft = draftOf(this.#user_id, this.#id);
         if (this.#id === NEW) {
             const place = lat && lng ? placeOf(Number(lat), Number(lng)) : null;
@@ -108,7 +109,10 @@ class DecorationPanel {
             this.#show(draft?.base ?? current);
             this.#form.type(draft?.values ?? {});
             this.#receive(current);
-            this.#fly();
+            this.#context.map.select({ decoration: current.id });
+            if (fly || isFar(current, this.#context.map.center())) {
+                this.#context.map.flyTo(current, CLOSE_ZOOM);
+            }
         }
     }
 
@@ -118,6 +122,7 @@ class DecorationPanel {
         this.#picker.close();
         removeEventListener('beforeunload', this.#guard);
         this.#context.map.showPlace(null);
+        this.#context.map.select(null);
         if (this.#form.is_changed && !this.#is_gone) {
             keepDraft(this.#user_id, { id: this.#id, values: this.#form.values(), base: this.#base, attempt: this.#creation.attempt });
             const name = this.#base?.name ?? 'the new decoration';
@@ -308,13 +313,6 @@ class DecorationPanel {
         if (shown !== this.#shown_place && !this.#is_closed) {
             this.#shown_place = shown;
             this.#context.map.showPlace(place);
-        }
-    }
-
-    #fly() {
-        const place = this.#form.preview();
-        if (place !== null) {
-            this.#context.map.flyTo(place);
         }
     }
 

@@ -21,7 +21,6 @@ const PAGE = 50;
 const TYPED_MS = 250;
 /** An import tells of changes for minutes; the list follows once it pauses. */
 const CHANGED_MS = 1000;
-const CLOSE_ZOOM = 16;
 
 /** What `state` asks for. @type {Record<string, Record<string, boolean>>} */
 const STATES = { all: {}, shown: { is_active: true }, hidden: { is_active: false }, deleted: { deleted: true } };
@@ -38,7 +37,7 @@ export function open(context, host, parameters) {
     const pages = new Pages({
         context,
         path: PATH,
-        things: 'decorations',
+        things: ['decoration', 'decorations'],
         query: () => asked(form),
         table,
         row: (decoration) => row(context, decoration, pages),
@@ -87,7 +86,7 @@ export function open(context, host, parameters) {
 function filters({ q = '', category = '', asset_type = '', state = 'all' }) {
     const form = h(
         'form',
-        { role: 'search', class: 'filters', 'aria-label': 'Decorations' },
+        { role: 'search', class: 'filters four', 'aria-label': 'Decorations' },
         field({ name: 'q', label: 'Text in name or description', attributes: { type: 'search', value: q } }),
         field({ name: 'category', label: 'Category', hint: 'The whole word.', attributes: { type: 'search', value: category } }),
         field({ name: 'asset_type', label: 'Kind of asset', tag: 'select', options: [['', 'Any'], ...ASSET_TYPES] }),
@@ -121,7 +120,6 @@ function table() {
 /** @param {Context} context @param {Decoration} decoration @param {Pages<Decoration>} pages */
 function row(context, decoration, pages) {
     const { id, name, category, is_active, deleted_at, updated_at } = decoration;
-    const fly = () => context.map.flyTo(decoration, CLOSE_ZOOM);
     const again = h('button', { type: 'button', 'aria-label': `Restore ${name}`, onclick: () => void bringBack(context, decoration, pages) }, 'Restore');
     return h(
         'tr',
@@ -129,7 +127,7 @@ function row(context, decoration, pages) {
         h(
             'th',
             { scope: 'row' },
-            deleted_at ? name : h('a', { href: `#/decoration/${id}`, onclick: fly }, name),
+            deleted_at ? name : h('a', { href: `#/decoration/${id}?fly=1` }, name),
             is_active ? null : h('span', { class: 'badge' }, 'hidden'),
             h('div', { class: 'muted' }, place(decoration)),
         ),
@@ -144,8 +142,7 @@ async function bringBack(context, decoration, pages) {
         const restored = await restore(context, decoration.id);
         context.announce(`${restored.name} is restored.`);
         context.map.reload('decorations');
-        context.map.flyTo(restored, CLOSE_ZOOM);
-        context.go(`#/decoration/${restored.id}`);
+        context.go(`#/decoration/${restored.id}?fly=1`);
     } catch (error) {
         context.announce(explain(error), 'alert');
         void pages.load();

@@ -4,6 +4,7 @@
  */
 
 import { fill, h } from '../dom.js';
+import { count } from '../words.js';
 import { explain, isAborted } from './field.js';
 
 /**
@@ -11,7 +12,7 @@ import { explain, isAborted } from './field.js';
  * @typedef {object} PagesOptions
  * @property {import('./panel.js').Context} context
  * @property {string} path
- * @property {string} things `decorations`: for what is said
+ * @property {[string, string]} things `['decoration', 'decorations']`: for what is said
  * @property {() => Record<string, unknown>} query the filters as they are now
  * @property {(items: Item[]) => HTMLElement} table an empty table; rows go to its `tbody`
  * @property {(item: Item) => HTMLElement} row
@@ -90,7 +91,7 @@ export class Pages {
     #tell() {
         const { things, nothing } = this.#options;
         const more = this.#next !== null;
-        const some = `${this.items.length.toLocaleString('en')} ${things}`;
+        const some = counted(this.items.length, things);
         this.#said.textContent = this.items.length === 0 ? nothing : `${some}${more ? ', and there are more' : ''}`;
         this.#more.hidden = !more;
     }
@@ -120,6 +121,11 @@ export class Pages {
             return null;
         }
     }
+}
+
+/** `1 decoration`, `1,200 decorations`. @param {number} number @param {[string, string]} things one and many */
+export function counted(number, [one, many]) {
+    return `${count(number)} ${number === 1 ? one : many}`;
 }
 
 /**

@@ -13,7 +13,8 @@
  * @property {(handler: (place: Place) => boolean) => (() => void)} onClick gives what takes the handler away
  * @property {(place: (Place & {radius_m?: number}) | null) => void} showPlace
  * @property {(probe: Probe | null) => void} showProbe
- * @property {(layer: string) => void} reload
+ * @property {(layer: string) => void} reload fetches its tiles anew
+ * @property {(what: {edge?: string, decoration?: string} | null) => void} select
  * @property {() => Place} center
  */
 

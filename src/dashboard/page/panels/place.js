@@ -7,6 +7,9 @@
 /** Decimals of a place that was clicked: 0.1 m. A finger is not better, and more digits only look so. */
 const CLICKED_DECIMALS = 6;
 
+/** About 50 km. */
+const FAR_DEG = 0.5;
+
 /** What was clicked on the map, which goes around the world more than once. @param {Place} place @returns {Place} */
 export function clicked({ lat, lng }) {
     const once = ((((lng + 180) % 360) + 360) % 360) - 180;
@@ -30,6 +33,13 @@ export function pair(text) {
     return found === null ? null : [found[1], found[2]];
 }
 
+/** Whether one place is far from another, so that a map that shows the one hardly shows the other. @param {Place} one @param {Place} other */
+export function isFar(one, other) {
+    const lng_deg = Math.abs(one.lng - other.lng);
+    const across_deg = Math.min(lng_deg, 360 - lng_deg) * Math.cos((one.lat * Math.PI) / 180);
+    return Math.hypot(one.lat - other.lat, across_deg) > FAR_DEG;
+}
+
 const WINDS = ['north', 'north-east', 'east', 'south-east', 'south', 'south-west', 'west', 'north-west'];
 
 /** `north-east` for 40 degrees. @param {number} bearing_degrees */
@@ -40,7 +50,7 @@ export function wind(bearing_degrees) {
 /** `87 m`, `1.24 km`, `312 km`. @param {number} distance_m */
 export function distance(distance_m) {
     if (distance_m < 1000) {
-        return `${distance_m < 10 ? distance_m.toFixed(1) : Math.round(distance_m)} m`;
+        return `${distance_m < 10 ? Number(distance_m.toFixed(1)) : Math.round(distance_m)} m`;
     }
     const distance_km = distance_m / 1000;
     return `${distance_km < 100 ? distance_km.toPrecision(3) : Math.round(distance_km)} km`;

@@ -5,7 +5,8 @@
 
 import { fill, h } from '../dom.js';
 import { clearProblem, control, faultsBox, field, isAborted, showProblem } from './field.js';
-import { clicked, pair, query } from './place.js';
+import { counted } from './pages.js';
+import { clicked, isFar, pair, query } from './place.js';
 import { edges, phone } from './probe_answer.js';
 
 /** @typedef {import('./panel.js').Context} Context */
@@ -15,6 +16,7 @@ import { edges, phone } from './probe_answer.js';
 /** As far as a phone looks unless it asks for another radius, in metres. */
 const RADIUS_M = 500;
 const RADII = [100, 500, 1000, 5000, 20_000, 50_000];
+const CLOSE_ZOOM = 14;
 /** Most decorations and edges to show; the service gives no more edges. */
 const [MOST_DECORATIONS, MOST_EDGES] = [100, 20];
 
@@ -35,6 +37,8 @@ class Probe {
     #stop_clicks;
     #form;
     #answer = h('div', { class: 'answer' });
+    /** The answer in a line, for screen readers. */
+    #said = h('p', { class: 'unseen', role: 'status' });
 
     /** @param {Context} context @param {HTMLElement} host @param {Record<string, string>} parameters */
     constructor(context, host, { lat, lng, radius }) {
@@ -68,7 +72,7 @@ class Probe {
             void this.#ask();
             return true;
         });
-        fill(host, h('p', { class: 'muted' }, 'Click anywhere on the map, or type a place, and see what a phone there would get.'), this.#form, this.#answer);
+        fill(host, h('p', { class: 'muted' }, 'Click anywhere on the map, or type a place, and see what a phone there would get.'), this.#form, this.#said, this.#answer);
         if (lat && lng) {
             void this.#ask();
         }
@@ -131,10 +135,13 @@ class Probe {
         fill(this.#answer, phone(nearby, radius_m), edges(best));
         const first = best.items[0]?.edge_server ?? null;
         this.#context.map.showProbe({ ...place, radius_m, decorations: nearby.items, edge: first });
+        if (isFar(place, this.#context.map.center())) {
+            this.#context.map.flyTo(place, CLOSE_ZOOM);
+        }
         // So that the address can be given to somebody; it is not a step to go back to.
         history.replaceState(null, '', `#/probe?${query(place)}&radius=${radius_m}`);
         const in_range = nearby.items.filter((item) => item.in_range).length;
-        this.#context.announce(`${nearby.items.length} decorations, ${in_range} in range; ${first ? `edge ${first.name}` : 'no edge'}.`);
+        this.#said.textContent = `${counted(nearby.items.length, ['decoration', 'decorations'])}, ${in_range} in range; ${first ? `edge ${first.name}` : 'no edge'}.`;
     }
 
     /** A pair of coordinates that is pasted into one field fills both. @param {ClipboardEvent} event */

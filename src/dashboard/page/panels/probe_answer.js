@@ -105,7 +105,7 @@ function candidate({ edge_server, distance_meters, load, health_status, in_servi
         {},
         h('a', { href: `#/edge/${edge_server.id}` }, edge_server.name),
         h('span', { class: 'badge' }, in_service_area ? 'covers it' : 'near by'),
-        h('div', { class: 'muted' }, `${distance(distance_meters)} away, ${perCent(load * 100)} full, ${HEALTH_WORDS[health_status].toLowerCase()}`),
+        h('div', { class: 'muted' }, `${distance(distance_meters)} away, ${perCent(load * 100)} full, health ${HEALTH_WORDS[health_status].toLowerCase()}`),
         h('div', { class: 'bars' }, bars, h('span', { class: 'total' }, `score ${score.toFixed(3)}`)),
     );
 }

@@ -23,7 +23,7 @@ export function open(context, host) {
     const pages = new Pages({
         context,
         path: PATH,
-        things: 'live sessions of yours',
+        things: ['live session of yours', 'live sessions of yours'],
         query: () => ({}),
         table,
         row: (session) => row(context, session, pages),

@@ -40,7 +40,7 @@ export function open(context, host, { email = '' }) {
     const pages = new Pages({
         context,
         path: PATH,
-        things: 'accounts',
+        things: ['account', 'accounts'],
         query: () => ({ ...Object.fromEntries([...new FormData(form)].map(([name, value]) => [name, String(value).trim()])), limit: PAGE }),
         table,
         row: (account) => row(context, account, pages),
