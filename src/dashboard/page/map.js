@@ -104,6 +104,13 @@ export function createMap(host, live, go) {
         map.on('error', () => {
             has_failed = true;
         });
+        // What waits for a finished picture can see that it is.
+        map.on('render', () => {
+            host.dataset.drawn = 'false';
+        });
+        map.on('idle', () => {
+            host.dataset.drawn = 'true';
+        });
         map.on('style.load', () => {
             is_ready = true;
             waiting.forEach((work) => work());
