@@ -7,7 +7,7 @@ import { HEALTHS, HEALTH_WORDS, compact, count } from './words.js';
 
 /** @param {import('./live.js').Live} live @param {HTMLElement} [alerts_link] where the number of alerts stands too */
 export function figures(live, alerts_link) {
-    const edges = group('Edge servers', [...HEALTHS].reverse().map((health) => ({ name: health, label: HEALTH_WORDS[health], href: `#/edges?health=${health}` })));
+    const edges = group('Edge servers', [...HEALTHS].reverse().map((health) => ({ name: health, label: HEALTH_WORDS[health].toLowerCase(), href: `#/edges?health=${health}` })));
     const devices = group('Devices', [{ name: 'devices', label: 'connected' }]);
     const sync = group('Decorations at edges', [
         { name: 'synced', label: 'delivered' },

@@ -21,6 +21,8 @@ setWorkerUrl(new URL('lib/maplibre-gl-worker.mjs', import.meta.url).href);
 
 /** What opens when it is clicked, first what lies on top. */
 const CLICKED = ['edges', 'decorations', 'decoration-clusters'];
+/** Sources that come in tiles. */
+const TILED = ['regions', 'coverage', 'decorations'];
 /** Zoom of a place that is flown to. */
 const CLOSE_ZOOM = 13;
 
@@ -44,6 +46,7 @@ export function createMap(host, live, go) {
     /** What waits for the map. @type {(() => void)[]} */
     let waiting = [];
     let is_ready = false;
+    let has_failed = false;
     /** @type {(() => void)[]} */
     const ends = [];
     /** The latest is asked first. @type {((place: Place) => boolean | void)[]} */
@@ -86,10 +89,21 @@ export function createMap(host, live, go) {
         }
     }
 
+    function mend() {
+        if (has_failed && live.state === 'live') {
+            has_failed = false;
+            TILED.forEach(reload);
+        }
+    }
+
     if (map !== null) {
         map.addControl(new NavigationControl({ showCompass: true }), 'bottom-right');
         map.addControl(new ScaleControl({ unit: 'metric' }), 'bottom-left');
         host.append(layer_switches.element);
+        // A tile that does not come is fetched again once the connection is back.
+        map.on('error', () => {
+            has_failed = true;
+        });
         map.on('style.load', () => {
             is_ready = true;
             waiting.forEach((work) => work());
@@ -98,9 +112,12 @@ export function createMap(host, live, go) {
         ready(() => {
             layer_switches.apply();
             ends.push(edges.follow(map, live), devices.follow(map, live), decorations.follow(live, () => reload('decorations')));
-            const redress = () => dress();
-            appearance.addEventListener('theme', redress);
-            ends.push(() => appearance.removeEventListener('theme', redress));
+            appearance.addEventListener('theme', dress);
+            live.addEventListener('state', mend);
+            ends.push(() => {
+                appearance.removeEventListener('theme', dress);
+                live.removeEventListener('state', mend);
+            });
             listen();
         });
     }

@@ -32,7 +32,7 @@ const PANELS = [
 /** @param {import('./live.js').Live} live */
 export function openShell(live) {
     const said = announcer();
-    const map_host = h('section', { class: 'map', 'aria-label': 'Map' });
+    const map_host = h('div', { class: 'map' });
     const body = h('div', { class: 'panel-body' });
     const heading = h('h2', { tabindex: '-1' });
     const panel_host = h(
@@ -48,11 +48,12 @@ export function openShell(live) {
     const header = h(
         'header',
         { class: 'top' },
+        h('a', { class: 'skip', href: '#/edges' }, 'Skip to the list of edge servers'),
         h('h1', {}, h('span', { class: 'mark', 'aria-hidden': 'true' }), 'ar-supervisor'),
         nav,
         h('div', { class: 'account' }, old.state, themeSwitch(), h('span', { class: 'who' }, user()?.email), h('button', { class: 'quiet', type: 'button', onclick: leave }, 'Sign out')),
     );
-    fill(document.body, h('a', { class: 'skip', href: '#/edges' }, 'Skip to the list of edge servers'), header, old.banner, overview.element, h('main', { class: 'stage' }, map_host, panel_host), said.element);
+    fill(document.body, header, old.banner, overview.element, h('main', { class: 'stage' }, map_host, panel_host), said.element);
 
     const map = createMap(map_host, live, go);
     const context = { live, map, go, announce: said.announce, api, user };
@@ -70,9 +71,10 @@ export function openShell(live) {
         closePanel();
         for (const link of nav.querySelectorAll('a')) {
             const is_here = link.dataset.route === (asked?.within ?? asked?.name ?? 'map');
-            link.toggleAttribute('aria-current', is_here);
             if (is_here) {
                 link.setAttribute('aria-current', 'page');
+            } else {
+                link.removeAttribute('aria-current');
             }
         }
         panel_host.hidden = asked === undefined;
@@ -91,20 +93,29 @@ export function openShell(live) {
             if (mine !== opening) {
                 return;
             }
+            // A panel whose title changes says so by an event of its host.
+            host.addEventListener('title', titled);
             panel = opened.open(context, host, parameters);
-            heading.textContent = panel.title;
+            titled();
         } catch (error) {
             if (mine !== opening) {
                 return;
             }
             heading.textContent = 'This did not open';
+            document.title = 'ar-supervisor';
             fill(host, h('p', { role: 'alert' }, fault(error)));
         }
-        document.title = `${heading.textContent} · ar-supervisor`;
         if (!is_first && !panel_host.contains(document.activeElement)) {
             heading.focus({ preventScroll: true });
         }
         is_first = false;
+    }
+
+    function titled() {
+        if (panel !== null) {
+            heading.textContent = panel.title;
+            document.title = `${panel.title} · ar-supervisor`;
+        }
     }
 
     function closePanel() {
@@ -134,7 +145,7 @@ export function openShell(live) {
 }
 
 function themeSwitch() {
-    const words = /** @type {const} */ ({ auto: 'As the system', light: 'Light', dark: 'Dark' });
+    const words = /** @type {const} */ ({ auto: 'Auto', light: 'Light', dark: 'Dark' });
     const options = Object.entries(words).map(([value, word]) => h('option', { value, selected: theme() === value }, word));
     const chosen = (/** @type {Event} */ event) => setTheme(/** @type {any} */ (event.target).value);
     return h('label', { class: 'theme' }, h('span', { class: 'unseen' }, 'Theme'), h('select', { onchange: chosen }, options));

@@ -65,8 +65,8 @@ export const HEALTHS = ['offline', 'degraded', 'unknown', 'healthy'];
 /** @type {Record<Health, string>} */
 export const HEALTH_WORDS = { healthy: 'Healthy', degraded: 'Degraded', offline: 'Offline', unknown: 'Unknown' };
 
-/** The letter that stands on the map and in badges, for those who do not tell colours. @type {Record<Health, string>} */
-export const HEALTH_LETTERS = { healthy: 'H', degraded: 'D', offline: 'O', unknown: '?' };
+/** The sign that stands on the map and in badges, for those who do not tell colours. @type {Record<Health, string>} */
+export const HEALTH_SIGNS = { healthy: '', degraded: '!', offline: '×', unknown: '?' };
 
 /** @type {Record<string, string>} */
 const REASONS = {

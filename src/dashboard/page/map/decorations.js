@@ -16,16 +16,16 @@ const abbreviated = ['case', ['>=', ['get', 'count'], 10_000], ['concat', ['to-s
 
 /** @param {import('./colours.js').Colours} colours */
 export function layers(colours) {
-    const size = ['interpolate', ['linear'], ['log10', ['get', 'count']], 0, 5, 2, 11, 4, 18, 6, 26];
+    const size = ['interpolate', ['linear'], ['log10', ['get', 'count']], 0, 4, 1, 7, 2, 10, 4, 16, 6, 24];
     return [
-        { id: 'decoration-clusters', type: 'circle', ...of, filter: is_cluster, paint: { 'circle-radius': size, 'circle-color': colours.decoration, 'circle-opacity': 0.8 } },
+        { id: 'decoration-clusters', type: 'circle', ...of, filter: is_cluster, paint: { 'circle-radius': size, 'circle-color': colours.cluster, 'circle-opacity': 0.85, 'circle-stroke-color': colours.decoration, 'circle-stroke-width': 0.8, 'circle-stroke-opacity': 0.6 } },
         {
             id: 'decoration-counts',
             type: 'symbol',
             ...of,
             filter: ['all', is_cluster, ['>', ['get', 'count'], 1]],
             layout: { 'text-field': abbreviated, 'text-font': FONT, 'text-size': 10 },
-            paint: { 'text-color': colours.decoration_text },
+            paint: { 'text-color': colours.cluster_text },
         },
         { id: 'decorations', type: 'circle', ...of, filter: ['!', is_cluster], paint: { 'circle-radius': 5.5, 'circle-color': colours.decoration, 'circle-stroke-color': colours.edge_line, 'circle-stroke-width': 1.5 } },
         {

@@ -1,10 +1,11 @@
 /**
  * Edge servers and their service areas. Edges come from the live feed; their areas from tiles, coloured by what the
- * feed says. A letter says what is not healthy, and a ring that an edge drains, so that nothing hangs on colour alone.
+ * feed says. A sign says what is not healthy, and a ring that an edge drains, so that nothing hangs on colour alone.
  */
 
 import { FONT, NOTHING, byHealth } from './colours.js';
 import { tiles } from './ground.js';
+import { HEALTH_SIGNS } from '../words.js';
 
 /** Time between two updates of the map, in ms. */
 const UPDATE_MS = 1_000;
@@ -14,7 +15,7 @@ export const SOURCES = {
     edges: { type: 'geojson', data: NOTHING, promoteId: 'id', maxzoom: 10 },
 };
 
-const radius = (/** @type {number} */ more) => ['interpolate', ['linear'], ['zoom'], 1, ['+', 4 + more, ['*', 0.6, ['get', 'load']]], 10, ['+', 9 + more, ['*', 1.8, ['get', 'load']]]];
+const radius = (/** @type {number} */ more) => ['interpolate', ['linear'], ['zoom'], 1, ['+', 4.5 + more, ['*', 0.8, ['get', 'load']]], 10, ['+', 10 + more, ['*', 1.8, ['get', 'load']]]];
 
 /** @param {import('./colours.js').Colours} colours */
 export function areas(colours) {
@@ -36,11 +37,11 @@ export function edges(colours) {
         { id: 'edge-rings', type: 'circle', source: 'edges', filter: ['get', 'draining'], layout, paint: { 'circle-radius': radius(4), 'circle-opacity': 0, 'circle-stroke-color': colours.draining, 'circle-stroke-width': 1.8 } },
         { id: 'edges', type: 'circle', source: 'edges', layout, paint: { 'circle-radius': radius(0), 'circle-color': byHealth(colours, ['get', 'health']), 'circle-opacity': shown, 'circle-stroke-color': colours.edge_line, 'circle-stroke-width': 1.3, 'circle-stroke-opacity': shown } },
         {
-            id: 'edge-letters',
+            id: 'edge-signs',
             type: 'symbol',
             source: 'edges',
-            filter: ['!=', ['get', 'letter'], ''],
-            layout: { 'text-field': ['get', 'letter'], 'text-font': FONT, 'text-size': ['interpolate', ['linear'], ['zoom'], 1, 8, 10, 13], 'text-allow-overlap': true, 'text-ignore-placement': true },
+            filter: ['!=', ['get', 'sign'], ''],
+            layout: { 'text-field': ['get', 'sign'], 'text-font': FONT, 'text-size': ['interpolate', ['linear'], ['zoom'], 1, 9, 10, 14], 'text-allow-overlap': true, 'text-ignore-placement': true },
             paint: { 'text-color': colours.on_health },
         },
         {
@@ -58,9 +59,8 @@ export function edges(colours) {
 function properties(edge) {
     const { id, name, health_status, draining, is_active, max_connections } = edge;
     const taken = Math.max(edge.current_connections, edge.reported_connections) / Math.max(1, max_connections);
-    const letter = { healthy: '', degraded: '!', offline: '×', unknown: '?' }[health_status];
     // The load in steps: a map that is drawn anew for each device would not be calm.
-    return { id, name, health: health_status, letter, draining, active: is_active, load: Math.min(5, Math.round(taken * 5)) };
+    return { id, name, health: health_status, sign: HEALTH_SIGNS[health_status], draining, active: is_active, load: Math.min(5, Math.round(taken * 5)) };
 }
 
 /**

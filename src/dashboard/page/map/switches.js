@@ -8,14 +8,14 @@ import { STEPS } from './devices.js';
 
 /** The layers of the map that each switch is for. */
 const SWITCHES = [
-    { name: 'edges', label: 'Edge servers', layers: ['edge-rings', 'edges', 'edge-letters', 'edge-names', 'selected-edge'] },
+    { name: 'edges', label: 'Edge servers', layers: ['edge-rings', 'edges', 'edge-signs', 'edge-names', 'selected-edge'] },
     { name: 'coverage', label: 'Service areas', layers: ['coverage', 'coverage-lines'] },
     { name: 'devices', label: 'Devices', layers: ['devices', 'device-lines'] },
     { name: 'decorations', label: 'Decorations', layers: ['decoration-clusters', 'decoration-counts', 'decorations', 'decoration-names', 'selected-decoration'] },
 ];
 
-/** @param {string} sign @param {string} text @param {string} [letter] */
-const entry = (sign, text, letter = '') => h('li', {}, h('span', { class: `sign sign-${sign}`, 'aria-hidden': 'true' }, letter), text);
+/** @param {string} sign @param {string} text @param {string} [inside] */
+const entry = (sign, text, inside = '') => h('li', {}, h('span', { class: `sign sign-${sign}`, 'aria-hidden': 'true' }, inside), text);
 
 /** @type {Record<string, () => HTMLElement>} */
 const LEGENDS = {
@@ -23,7 +23,7 @@ const LEGENDS = {
         h('ul', { class: 'legend' }, entry('healthy', 'healthy'), entry('degraded', 'degraded', '!'), entry('offline', 'offline', '×'), entry('unknown', 'never heard', '?'), entry('draining', 'draining'), h('li', { class: 'muted' }, 'larger: more of its places taken')),
     coverage: () => h('ul', { class: 'legend' }, h('li', { class: 'muted' }, 'in the colour of the edge’s health')),
     devices: () => h('ul', { class: 'legend legend-row' }, STEPS.map((least, index) => h('li', {}, h('span', { class: `sign sign-devices-${index}`, 'aria-hidden': 'true' }), index === STEPS.length - 1 ? `${least}+` : String(least)))),
-    decorations: () => h('ul', { class: 'legend' }, entry('decoration', 'one, or a number in an area')),
+    decorations: () => h('ul', { class: 'legend' }, entry('decoration', 'one'), entry('cluster', 'a number of them', '7')),
 };
 
 /**
@@ -55,7 +55,7 @@ export function switches(show, turn) {
 
     const element = h(
         'details',
-        { class: 'switches', open: matchMedia('(min-width: 900px)').matches },
+        { class: 'switches', open: matchMedia('(min-width: 1200px)').matches },
         h('summary', {}, 'Layers'),
         h('div', { class: 'switches-body' }, rows, h('fieldset', { class: 'projection' }, h('legend', {}, 'Projection'), projection('mercator', 'Flat map'), projection('globe', 'Globe'))),
     );

@@ -7,6 +7,9 @@ import { h } from '../dom.js';
 import { appearance } from '../settings.js';
 
 const HEIGHT_PX = 88;
+const clock = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit' });
+/** Steps of an axis of whole numbers. */
+const WHOLE = [1, 2, 5].flatMap((step) => Array.from({ length: 10 }, (_, power) => step * 10 ** power)).sort((a, b) => a - b);
 
 /** A colour of the theme. @param {string} name */
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -36,12 +39,12 @@ export function chart({ title, format, most }) {
                 legend: { show: false },
                 padding: [6, 4, 0, 0],
                 cursor: { sync: { key: 'edge' }, drag: { x: false, y: false }, points: { size: 6 } },
-                scales: { x: { range: () => window_s }, y: { range: (/** @type {any} */ _plot, /** @type {number} */ _least, /** @type {number | null} */ greatest) => [0, most ?? Math.max(1, (greatest ?? 0) * 1.15)] } },
+                scales: { x: { range: () => window_s }, y: { range: (/** @type {any} */ _plot, /** @type {number} */ _least, /** @type {number | null} */ greatest) => [0, most ?? Math.max(2, (greatest ?? 0) * 1.15)] } },
                 axes: [
-                    { ...axis(), size: 20, space: 60 },
-                    { ...axis(), size: 52, space: 26, values: (/** @type {any} */ _plot, /** @type {number[]} */ values) => values.map(format) },
+                    { ...axis(), size: 20, space: 60, values: (/** @type {any} */ _plot, /** @type {number[]} */ times) => times.map((at_s) => clock.format(at_s * 1000)) },
+                    { ...axis(), size: 52, space: 26, incrs: WHOLE, values: (/** @type {any} */ _plot, /** @type {number[]} */ values) => values.map(format) },
                 ],
-                series: [{}, { stroke: () => colour('--chart'), width: 1.6, fill: () => colour('--chart-fill'), points: { show: data[0].length < 3 } }],
+                series: [{}, { stroke: () => colour('--chart'), width: 1.6, fill: () => colour('--chart-fill'), points: { show: () => data[0].length < 3 } }],
                 hooks: { setCursor: [pointed] },
             },
             data,

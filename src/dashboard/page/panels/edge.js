@@ -22,6 +22,7 @@ export function open(context, host, { id }) {
     /** What only its own address tells. @type {any} */
     let details = null;
     let asked_version = -1;
+    let title = '';
     let is_open = true;
 
     const state = h('div', { class: 'edge-state' });
@@ -33,6 +34,7 @@ export function open(context, host, { id }) {
 
     /** @param {string} name @param {...import('../dom.js').Child} value */
     const fact = (name, ...value) => h('div', {}, h('dt', {}, name), h('dd', {}, ...value));
+    const wide = (/** @type {string} */ name, /** @type {import('../dom.js').Child} */ value) => h('div', { class: 'wide' }, h('dt', {}, name), h('dd', {}, value));
 
     function show() {
         const edge = live.edges.get(id);
@@ -61,11 +63,18 @@ export function open(context, host, { id }) {
             fact('Service radius', `${edge.service_radius_km} km`),
             fact('Last probe', details === null ? '–' : details.health_check_url === null ? 'none asked for' : ago(details.last_health_check)),
             fact('Version', count(edge.version)),
-            fact('HTTP', details?.api_url ?? '–'),
-            fact('WebSocket', details?.websocket_url ?? '–'),
-            fact('Id', h('code', {}, id)),
+            wide('HTTP', details?.api_url ?? '–'),
+            wide('WebSocket', details?.websocket_url ?? '–'),
+            wide('Id', h('code', {}, id)),
         );
         acts.show(edge);
+        if (title === '') {
+            map.flyTo(edge, 6);
+        }
+        if (title !== edge.name) {
+            title = edge.name;
+            host.dispatchEvent(new Event('title'));
+        }
         if (edge.version !== asked_version) {
             asked_version = edge.version;
             api('GET', `/api/v1/edge-servers/${encodeURIComponent(id)}`).then(
@@ -88,13 +97,9 @@ export function open(context, host, { id }) {
     const clock = setInterval(() => document.getSelection()?.isCollapsed !== false && show(), UPDATE_MS);
     show();
     map.select({ edge: id });
-    const edge = live.edges.get(id);
-    if (edge !== undefined) {
-        map.flyTo(edge, 8);
-    }
     return {
         get title() {
-            return live.edges.get(id)?.name ?? 'Edge server';
+            return title || 'Edge server';
         },
         close() {
             is_open = false;

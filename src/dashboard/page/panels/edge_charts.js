@@ -62,7 +62,7 @@ export function charts({ api, live }, id) {
             const times = { from_s: new Date(body.from).getTime() / 1000, to_s: new Date(body.to).getTime() / 1000, step_s: body.bucket_seconds };
             for (const { metric, chart } of drawn) {
                 const series = body.series.find((/** @type {any} */ { metric_type }) => metric_type === metric);
-                const points = metric === 'devices' ? devices : (series?.points ?? []).map((/** @type {any} */ point) => [new Date(point.at).getTime() / 1000, point.avg]);
+                const points = metric === 'devices' ? toNow(now_s) : (series?.points ?? []).map((/** @type {any} */ point) => [new Date(point.at).getTime() / 1000, point.avg]);
                 chart.show(points, metric === 'devices' ? { ...times, step_s: Infinity } : times, asked.words);
             }
             fill(said);
@@ -74,6 +74,12 @@ export function charts({ api, live }, id) {
         if (!signal.aborted) {
             timer = setTimeout(look, asked.every_ms);
         }
+    }
+
+    /** What the feed told last is so still. @param {number} now_s @returns {[number, number][]} */
+    function toNow(now_s) {
+        const last = devices.at(-1);
+        return last === undefined ? [] : [...devices, [now_s, last[1]]];
     }
 
     /** @param {any} [event] */

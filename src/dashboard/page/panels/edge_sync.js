@@ -43,7 +43,7 @@ export function edgeSync({ api, live }, id) {
         const is_whole = held.count === wanted.count && held.digest === wanted.digest;
         const total = counts.synced + counts.pending + counts.outdated + counts.failed;
         const bar = h('div', { class: 'sync-bar', role: 'img', 'aria-label': `${count(counts.synced)} of ${count(total)} delivered` });
-        for (const part of /** @type {const} */ (['synced', 'outdated', 'pending', 'failed'])) {
+        for (const part of /** @type {const} */ (['synced', 'outdated', 'pending', 'failed']).filter((part) => counts[part] > 0)) {
             const piece = h('span', { class: `sync-${part}` });
             piece.style.flexGrow = String(counts[part]);
             bar.append(piece);

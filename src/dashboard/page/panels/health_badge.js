@@ -3,11 +3,11 @@
  */
 
 import { h } from '../dom.js';
-import { HEALTH_LETTERS, HEALTH_WORDS } from '../words.js';
+import { HEALTH_SIGNS, HEALTH_WORDS } from '../words.js';
 
 /** @param {import('../words.js').Health} health */
 export function healthBadge(health) {
-    return h('span', { class: `health health-${health}` }, h('span', { class: 'health-sign', 'aria-hidden': 'true' }, HEALTH_LETTERS[health]), HEALTH_WORDS[health]);
+    return h('span', { class: `health health-${health}` }, h('span', { class: 'health-sign', 'aria-hidden': 'true' }, HEALTH_SIGNS[health] || '✓'), HEALTH_WORDS[health]);
 }
 
 /** Places taken, as a bar with its figures. @param {import('../live_state.js').EdgeSummary} edge */
