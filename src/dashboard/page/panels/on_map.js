@@ -4,11 +4,12 @@
  */
 
 import { h } from '../dom.js';
-import { clicked, isFar } from './place.js';
+import { clicked, isFar, zoomFor } from './place.js';
 
 /** @typedef {import('./panel.js').Place} Place */
 
-const CLOSE_ZOOM = 16;
+/** Closer one sees nothing but the decoration. */
+const LEAST_RADIUS_M = 60;
 
 export class OnMap {
     #map;
@@ -50,7 +51,7 @@ export class OnMap {
     mark(decoration, fly) {
         this.#map.select({ decoration: decoration.id });
         if (fly || isFar(decoration, this.#map.center())) {
-            this.#map.flyTo(decoration, CLOSE_ZOOM);
+            this.#map.flyTo(decoration, zoomFor(decoration, Math.max(decoration.radius_meters, LEAST_RADIUS_M)));
         }
     }
 
