@@ -164,7 +164,11 @@ export function createMap(host, live, go) {
     return {
         /** @param {Place} place @param {number} [zoom] */
         flyTo(place, zoom = CLOSE_ZOOM) {
-            ready(() => map.flyTo({ center: [place.lng, place.lat], zoom, duration: 1_200 }));
+            ready(() => {
+                // A panel that has just opened made the map narrower, and its middle another.
+                map.resize();
+                map.flyTo({ center: [place.lng, place.lat], zoom, duration: 1_200 });
+            });
         },
         /** Asked at a click before the map does what it does; true: it is dealt with. @param {(place: Place) => boolean | void} handler */
         onClick(handler) {
