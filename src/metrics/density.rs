@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use h3o::Resolution;
 use sqlx::{Connection, PgConnection, PgPool};
 
 use super::active_devices::LEAST_USERS;
@@ -72,7 +73,10 @@ async fn publish(connection: &mut PgConnection, start: DateTime<Utc>) -> Result<
         LEAST_USERS
     );
     let cells: HashSet<Cell> = cells.fetch_all(&mut *connection).await?.into_iter().filter_map(|cell| Cell::from_db(cell).ok()).collect();
-    ensure_outlines(connection, &cells).await
+    // Small maps draw the sums of coarser cells.
+    let coarser = (1..=5).filter_map(|level| Resolution::try_from(level).ok());
+    let drawn = cells.iter().flat_map(|cell| coarser.clone().filter_map(|resolution| cell.parent(resolution)).chain([*cell]));
+    ensure_outlines(connection, &drawn.collect()).await
 }
 
 async fn set_published_until(connection: &mut PgConnection, until: DateTime<Utc>) -> Result<(), sqlx::Error> {
