@@ -1,5 +1,5 @@
 # ar-supervisor: `make run` and `make test` do all the set-up they need.
-.PHONY: help run test lint bench compare fuzz setup sqlx
+.PHONY: help run test lint bench compare fuzz qgis setup sqlx
 DATA_DIR ?= .dev-data
 CARGO_FLAGS ?= --locked
 
@@ -27,6 +27,10 @@ compare: setup ## HTTP beside pgbench and Redis, and sign-ins, under load; write
 
 fuzz: setup ## Schemathesis against the published OpenAPI of a running server (needs Python and pip)
 	@.ci/fuzz
+
+qgis: setup ## Open the analysts' project with QGIS, headless, and read every view with GDAL (installs them)
+	@.ci/install qgis
+	@.ci/qgis
 
 setup: # PostgreSQL, PostGIS and curl, where they are missing
 	@.ci/install base

@@ -72,6 +72,8 @@ async fn publish(connection: &mut PgConnection, start: DateTime<Utc>) -> Result<
          SELECT $1::timestamptz, h3_r7, count(DISTINCT user_id) FROM ar.device_presence
          WHERE bucket_start >= $1 AND bucket_start < $1 + interval '15 minutes'
          GROUP BY h3_r7 HAVING count(DISTINCT user_id) >= $2
+         -- So that where a row stands in the table says nothing about those that are left out.
+         ORDER BY h3_r7
          ON CONFLICT DO NOTHING RETURNING cell",
         start,
         LEAST_USERS
