@@ -28,7 +28,7 @@ const LARGE: [&str; 12] = [
 ];
 
 /// A database of 20,000 decorations and devices, 10,000 edges and 400 regions, made once for all tests of this file.
-async fn seeded() -> &'static TestDb {
+pub(crate) async fn seeded() -> &'static TestDb {
     static SEEDED: OnceCell<TestDb> = OnceCell::const_new();
     SEEDED
         .get_or_init(|| async {

@@ -113,6 +113,10 @@ fn rows() -> BTreeMap<(&'static str, &'static str), Row> {
         (("GET", "/api/v1/metrics/devices/active"), Admins),
         (("GET", "/api/v1/metrics/load-distribution"), Admins),
         (("GET", "/api/v1/metrics/decorations"), Admins),
+        (("GET", "/tiles/{layer}/{z}/{x}/{y}"), Anyone),
+        (("GET", "/tiles/{document}"), Anyone),
+        (("GET", "/tiles/device_density/{z}/{x}/{y}"), Admins),
+        (("GET", "/tiles/device_density.json"), Admins),
     ])
 }
 
