@@ -69,6 +69,8 @@ COMMENT ON TABLE ar.meta IS 'Facts about this database itself: `epoch` (changes 
 -- Pieces of regions are drawn too.
 ALTER TABLE ar.region_parts ADD COLUMN gid bigint GENERATED ALWAYS AS IDENTITY, ADD CONSTRAINT region_parts_gid_key UNIQUE (gid);
 ALTER TABLE ar.region_seams ADD COLUMN gid bigint GENERATED ALWAYS AS IDENTITY, ADD CONSTRAINT region_seams_gid_key UNIQUE (gid);
+COMMENT ON SEQUENCE ar.region_parts_gid_seq IS 'Numbers for region_parts.gid.';
+COMMENT ON SEQUENCE ar.region_seams_gid_seq IS 'Numbers for region_seams.gid.';
 COMMENT ON COLUMN ar.region_parts.gid IS 'Number for GIS tools; another one when the region''s border was changed.';
 COMMENT ON COLUMN ar.region_seams.gid IS 'Number for GIS tools; another one when the region''s border was changed.';
 
@@ -84,3 +86,7 @@ CREATE INDEX edge_servers_drawn_area_gist ON ar.edge_servers USING gist ((
 )) WHERE is_active AND deleted_at IS NULL;
 -- The density of the cells of a box.
 CREATE INDEX device_density_cell_idx ON gis.device_density (cell, bucket_start);
+-- Every sequence says what it counts.
+COMMENT ON SEQUENCE ar.decorations_gid_seq IS 'Numbers for decorations.gid.';
+COMMENT ON SEQUENCE ar.edge_servers_gid_seq IS 'Numbers for edge_servers.gid.';
+COMMENT ON SEQUENCE ar.regions_gid_seq IS 'Numbers for regions.gid.';

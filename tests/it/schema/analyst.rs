@@ -65,6 +65,8 @@ async fn an_analyst_calls_every_function_of_gis() {
                 "uuid[]" => "'{}'::uuid[]",
                 "bigint" => "599405990164561919",
                 "bigint[]" => "ARRAY[599405990164561919]",
+                "timestamp with time zone" => "now()",
+                "interval" => "interval '1 hour'",
                 "text" => "'8928308280fffff'",
                 "geography" => "'SRID=4326;POINT(1 1)'::geography",
                 "geometry" => "'SRID=4326;POINT(1 1)'::geometry",

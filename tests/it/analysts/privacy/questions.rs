@@ -114,7 +114,7 @@ impl Questions {
                 (c.name.clone(), c.kind.clone())
             };
             let value = self.value(&kind, &name, known);
-            let test = match kind.as_str() {
+            let filter = match kind.as_str() {
                 "geometry" => format!("ST_Intersects({name}, {value})"),
                 "geography" => format!("ST_DWithin({name}, {value}, {})", self.random.one_of(&[100.0, 5_000.0, 500_000.0])),
                 "jsonb" => format!("{name} IS NOT NULL"),
@@ -123,7 +123,7 @@ impl Questions {
                 _ => format!("{name} {} {value}", self.random.one_of(&["=", "<", ">", "<>", "<=", ">="])),
             };
             let join = if self.random.below(4) == 0 { "AND NOT" } else { "AND" };
-            write!(text, " {join} ({test})").expect("writes");
+            write!(text, " {join} ({filter})").expect("writes");
         }
         text
     }
