@@ -11,6 +11,7 @@ mod accounts;
 mod bad_input;
 mod brute_force;
 mod commands;
+mod dashboard;
 mod devices;
 mod discovery;
 mod edge_check;
