@@ -1,5 +1,5 @@
 # ar-supervisor: `make run` and `make test` do all the set-up they need.
-.PHONY: help run test browser lint bench compare fuzz setup page sqlx
+.PHONY: help run test browser lint bench compare fuzz qgis setup page sqlx
 DATA_DIR ?= .dev-data
 CARGO_FLAGS ?= --locked
 
@@ -34,6 +34,10 @@ compare: setup ## HTTP beside pgbench and Redis, and sign-ins, under load; write
 
 fuzz: setup ## Schemathesis against the published OpenAPI of a running server (needs Python and pip)
 	@.ci/fuzz
+
+qgis: setup ## Open the analysts' project with QGIS, headless, and read every view with GDAL (installs them)
+	@.ci/install qgis
+	@.ci/qgis
 
 page: # What the admin page is built on; without it everything else works
 	@.ci/npm page || echo "Going on without the admin page."

@@ -1,7 +1,7 @@
 //! What goes on by itself in a running service, and where notices from other instances go.
 
 use crate::state::AppState;
-use crate::{accounts, db, decorations, devices, edges, hub, metrics, sync};
+use crate::{accounts, db, decorations, devices, edges, hub, maps, metrics, sync};
 
 /// Starts all of it, once the schema is in place; it ends with the service.
 pub fn start(state: &AppState) {
@@ -11,6 +11,7 @@ pub fn start(state: &AppState) {
         accounts::heed(&heeding, notice);
         hub::heed(&heeding, notice);
         sync::heed(&heeding, notice);
+        maps::heed(&heeding, notice);
     }));
     lifecycle.spawn(decorations::keep_counts_folded(state.db.clone(), lifecycle.clone()));
     accounts::keep(state);

@@ -411,7 +411,7 @@ impl<'a> Reader<'a> {
         let networks = ("networks or addresses, comma-separated", "10.0.0.0/8,192.0.2.7");
         let trusted_proxies = self.read("TRUSTED_PROXIES", networks, |text| text.split(',').map(network).collect::<Option<Vec<_>>>());
         let require_https = self.read("REQUIRE_HTTPS", ("true or false", "true"), |text| text.parse().ok());
-        let limits = ("off, or requests per s, m or h by class", "public=50/s,auth=10/m,user=20/s,admin=50/s,edge=100/s");
+        let limits = ("off, or requests per s, m or h by class", "public=50/s,auth=10/m,user=20/s,admin=50/s,edge=100/s,tiles=300/s");
         let rate_limits = self.read("RATE_LIMIT", limits, RateLimits::from_text).unwrap_or(rate_limits);
         let tls = match (self.text("TLS_CERT_FILE"), self.text("TLS_KEY_FILE")) {
             (Some(certificate), Some(key)) => Some(TlsFiles { certificate: certificate.into(), key: key.into() }),

@@ -13,6 +13,7 @@ use crate::edges::Edges;
 use crate::http::{ApiError, CursorKey, Throttle};
 use crate::hub::Hub;
 use crate::lifecycle::Lifecycle;
+use crate::maps::Tiles;
 use crate::metrics::Metrics;
 use crate::sync::Sync;
 
@@ -52,6 +53,8 @@ pub struct Shared {
     pub(crate) sync: Sync,
     /// Where devices are.
     pub devices: Devices,
+    /// Map tiles that were made already.
+    pub(crate) tiles: Tiles,
     /// What is counted in memory until it is written.
     pub metrics: Metrics,
     /// Whether we are starting, serving or stopping.
@@ -68,6 +71,7 @@ impl AppState {
     pub fn new(db: Db, config: &ServerConfig, lifecycle: Lifecycle) -> Self {
         let clock = Arc::<DbClock>::default();
         Self(Arc::new(Shared {
+            tiles: Tiles::new(db.reads_replica()),
             db,
             clock: Arc::clone(&clock),
             cursor_key: CursorKey::derive(&config.tokens.secret),

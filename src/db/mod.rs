@@ -55,6 +55,7 @@ pub struct Db {
     shaped: ReadPool,
     write: PgPool,
     background: PgPool,
+    reads_replica: bool,
 }
 
 impl Db {
@@ -93,6 +94,7 @@ impl Db {
             .options(short)
             .options([("client_min_messages", "error"), ("plan_cache_mode", "force_custom_plan")]);
         Self {
+            reads_replica: config.replica.is_some(),
             background: PgPoolOptions::new()
                 .max_connections(BACKGROUND_CONNECTIONS)
                 .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -119,6 +121,12 @@ impl Db {
     #[must_use]
     pub fn shaped(&self) -> &ReadPool {
         &self.shaped
+    }
+
+    /// Whether reads go to a replica, which may be behind what notices tell of.
+    #[must_use]
+    pub(crate) fn reads_replica(&self) -> bool {
+        self.reads_replica
     }
 
     /// For transactions that write, and for reads that must see what was just written.

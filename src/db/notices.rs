@@ -29,6 +29,14 @@ pub(crate) enum Notice {
     Devices,
     /// What an edge server is to hold changed as a whole.
     Sync(Uuid),
+    /// Decorations changed in a tile of zoom 8, 256 times its row and its column; none: in many.
+    Placed(Option<u16>),
+    /// Kept counts of decorations changed there.
+    Counted(Option<u16>),
+    /// Regions changed.
+    Regions,
+    /// Device density was published, or old one forgotten.
+    Density,
     /// Notices may have been lost.
     Missed,
 }
@@ -36,6 +44,13 @@ pub(crate) enum Notice {
 impl Notice {
     fn read(payload: &str) -> Option<Self> {
         let (kind, id) = payload.split_once(':')?;
+        match kind {
+            "placed" => return block(id).map(Self::Placed),
+            "counted" => return block(id).map(Self::Counted),
+            "regions" => return Some(Self::Regions),
+            "density" => return Some(Self::Density),
+            _ => {}
+        }
         let id = Uuid::try_parse(id).ok()?;
         match kind {
             "session" => Some(Self::Session(id)),
@@ -47,6 +62,11 @@ impl Notice {
             _ => None,
         }
     }
+}
+
+/// The number of a tile of zoom 8, or `all`.
+fn block(text: &str) -> Option<Option<u16>> {
+    if text == "all" { Some(None) } else { text.parse().ok().map(Some) }
 }
 
 /// Hands over every notice until the service stops.
@@ -104,6 +124,11 @@ mod tests {
         assert_eq!(Notice::read(&format!("decoration:{id}")), Some(Notice::Decoration(Some(id))));
         assert_eq!(Notice::read(&format!("decoration:{}", Uuid::nil())), Some(Notice::Decoration(None)));
         assert_eq!(Notice::read(&format!("devices:{}", Uuid::nil())), Some(Notice::Devices));
+        assert_eq!(Notice::read("placed:34690"), Some(Notice::Placed(Some(34_690))));
+        assert_eq!(Notice::read("counted:all"), Some(Notice::Counted(None)));
+        assert_eq!(Notice::read("placed:65536"), None);
+        assert_eq!(Notice::read("regions:all"), Some(Notice::Regions));
+        assert_eq!(Notice::read("density:all"), Some(Notice::Density));
         for other in ["", "session", "session:", "session:x", "moon:00000000-0000-0000-0000-000000000000"] {
             assert_eq!(Notice::read(other), None, "{other}");
         }

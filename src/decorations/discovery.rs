@@ -12,8 +12,8 @@ use super::model::{AssetType, Cluster, Decoration, NearbyDecoration};
 use super::store::{self, Filters};
 use crate::geo::{Bounds, ClusterResolution, LatLng, Metres, Radius};
 use crate::http::{
-    ApiError, Cursor, CursorParam, FeatureCollection, Format, FromQuery, NotFound, Page, Problem, QueryReader, ReadFailures, StrictQuery,
-    TooMany, answer,
+    ApiError, ClientAddress, Cursor, CursorParam, FeatureCollection, Format, FromQuery, NotFound, Page, Problem, QueryReader, ReadFailures,
+    StrictQuery, TooMany, answer, network_of,
 };
 use crate::regions::{self, Meaning};
 use crate::state::AppState;
@@ -111,7 +111,12 @@ impl FromQuery for Nearby {
         (Page<NearbyDecoration> = "application/json"), (FeatureCollection<NearbyDecoration> = "application/geo+json"))),
     ReadFailures, TooMany,
 ))]
-async fn nearby(State(state): State<AppState>, format: Format, StrictQuery(query): StrictQuery<Nearby>) -> Result<Response, ApiError> {
+async fn nearby(
+    State(state): State<AppState>,
+    ClientAddress(address): ClientAddress,
+    format: Format,
+    StrictQuery(query): StrictQuery<Nearby>,
+) -> Result<Response, ApiError> {
     let Nearby { viewer, radius, filters, limit, cursor } = query;
     let scope = format!("nearby {viewer:?} {radius:?} {filters:?}");
     let after = state.cursor_key.open_at(&scope, cursor.as_ref(), |position| {
@@ -127,7 +132,7 @@ async fn nearby(State(state): State<AppState>, format: Format, StrictQuery(query
         [last.distance_meters.to_be_bytes().as_slice(), last.decoration.id.as_bytes()].concat()
     });
     let answered = items.iter().map(|item| (item.decoration.id, item.decoration.h3.r7));
-    state.metrics.usage.answered(state.clock.now_s(), answered);
+    state.metrics.usage.answered(state.clock.now_s(), network_of(address), answered);
     answer(format, items, next_cursor)
 }
 

@@ -32,8 +32,8 @@ enum Access {
     Anyone(Class),
     /// Whoever is signed in.
     SignedIn,
-    /// Admins.
-    Admin,
+    /// Admins, within the limits of a class.
+    Admin(Class),
     /// The edge server that the path names.
     Edge,
     /// Admins, and the edge server that the path names.
@@ -43,7 +43,8 @@ enum Access {
 /// Access by route and method.
 pub(super) struct AccessTable(HashMap<String, Vec<(Method, Access)>>);
 
-/// Member of an operation that names another class than `public` for a route without a token.
+/// Member of an operation that names another class than `public` for a route without a token, and than `admin` for one
+/// of theirs.
 const RATE_CLASS: &str = "x-rate-class";
 
 impl AccessTable {
@@ -72,13 +73,15 @@ impl AccessTable {
 
 fn access_of(operation: &Value) -> Option<Access> {
     let requirements = operation.get("security")?.as_array()?;
+    let class = match operation.get(RATE_CLASS).and_then(Value::as_str) {
+        Some("auth") => Some(Class::Auth),
+        Some("tiles") => Some(Class::Tiles),
+        _ => None,
+    };
     match requirements.as_slice() {
-        [requirement] if *requirement == json!({}) => {
-            let class = if operation.get(RATE_CLASS).is_some_and(|class| class == "auth") { Class::Auth } else { Class::Public };
-            Some(Access::Anyone(class))
-        }
+        [requirement] if *requirement == json!({}) => Some(Access::Anyone(class.unwrap_or(Class::Public))),
         [requirement] if *requirement == json!({"bearer": []}) => Some(Access::SignedIn),
-        [requirement] if *requirement == json!({"bearer": [Role::Admin.as_str()]}) => Some(Access::Admin),
+        [requirement] if *requirement == json!({"bearer": [Role::Admin.as_str()]}) => Some(Access::Admin(class.unwrap_or(Class::Admin))),
         [requirement] if *requirement == json!({"edge": []}) => Some(Access::Edge),
         [admin, edge] if *admin == json!({"bearer": [Role::Admin.as_str()]}) && *edge == json!({"edge": []}) => Some(Access::AdminOrEdge),
         _ => None,
@@ -109,7 +112,7 @@ pub(super) async fn around<F: Future<Output = Response>>(
             _ => let_person_in(&state, &mut request, access, network).await,
         }
     };
-    let is_private = access != Access::Anyone(Class::Public);
+    let is_private = !matches!(access, Access::Anyone(Class::Public | Class::Tiles));
     let run = async {
         let mut response = next(request).await;
         if is_private {
@@ -124,11 +127,15 @@ pub(super) async fn around<F: Future<Output = Response>>(
 /// Lets in whoever is signed in, where people may come in.
 async fn let_person_in(state: &AppState, request: &mut Request, access: Access, network: Bucket) -> Result<Option<Allowance>, ApiError> {
     let identity = identify(state, request.headers(), network).await?;
-    let class = if identity.role == Role::Admin { Class::Admin } else { Class::User };
+    let class = match (identity.role, access) {
+        (Role::Admin, Access::Admin(class)) => class,
+        (Role::Admin, _) => Class::Admin,
+        _ => Class::User,
+    };
     let taken = state.throttle.take(class, Bucket::Account(identity.user_id));
     let refused = match access {
         Access::Edge => Some(forbidden("this is for the edge server itself, with its key")),
-        Access::Admin | Access::AdminOrEdge if identity.role != Role::Admin => Some(forbidden(FOR_ADMINS)),
+        Access::Admin(_) | Access::AdminOrEdge if identity.role != Role::Admin => Some(forbidden(FOR_ADMINS)),
         _ => None,
     };
     request.extensions_mut().insert(identity);
@@ -343,7 +350,8 @@ mod tests {
     #[case(json!({"security": [{}]}), Some(Access::Anyone(Class::Public)))]
     #[case(json!({"security": [{}], "x-rate-class": "auth"}), Some(Access::Anyone(Class::Auth)))]
     #[case(json!({"security": [{"bearer": []}]}), Some(Access::SignedIn))]
-    #[case(json!({"security": [{"bearer": ["admin"]}]}), Some(Access::Admin))]
+    #[case(json!({"security": [{"bearer": ["admin"]}]}), Some(Access::Admin(Class::Admin)))]
+    #[case(json!({"security": [{"bearer": ["admin"]}], "x-rate-class": "tiles"}), Some(Access::Admin(Class::Tiles)))]
     #[case(json!({"security": [{"edge": []}]}), Some(Access::Edge))]
     #[case(json!({"security": [{"bearer": ["admin"]}, {"edge": []}]}), Some(Access::AdminOrEdge))]
     // What is not understood lets nobody in.

@@ -1,4 +1,5 @@
-//! Conditional requests (RFC 9110): `ETag` is the version in quotes, `If-Match` and `If-None-Match` ask for it.
+//! Conditional requests (RFC 9110): `ETag` is the version in quotes, or a hash of what has no version; `If-Match` and
+//! `If-None-Match` ask for it.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -56,11 +57,16 @@ impl IfMatch {
 impl IfNoneMatch {
     /// Whether the client has this version already.
     pub(crate) fn matches(&self, version: i64) -> bool {
+        self.matches_tag(&version.to_string())
+    }
+
+    /// Whether the client has what carries this tag already.
+    pub(crate) fn matches_tag(&self, wanted: &str) -> bool {
         match &self.0 {
             None => false,
             Some(Tags::Any) => true,
             // The weak comparison.
-            Some(Tags::These(tags)) => tags.iter().any(|(_, tag)| *tag == version.to_string()),
+            Some(Tags::These(tags)) => tags.iter().any(|(_, tag)| tag == wanted),
         }
     }
 }

@@ -26,6 +26,7 @@ pub const OPENAPI_PATH: &str = "/openapi.json";
         (name = "devices", description = "Phones: where they are, and which edge server serves them."),
         (name = "sync", description = "What edge servers hold of what they should, why no more, and sending it anew."),
         (name = "metrics", description = "What was measured."),
+        (name = "maps", description = "Vector tiles, for MapLibre, QGIS and GDAL."),
         (name = "accounts", description = "Signing in, and who may do what."),
         (name = "audit", description = "Who changed what and when."),
         (name = "health", description = "For orchestrators."),

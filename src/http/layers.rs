@@ -103,17 +103,21 @@ impl Around for AroundPages {
 
 /// The documented routes: what OpenAPI publishes is read off these.
 pub(super) fn api_routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::with_openapi(docs::about()).merge(health::routes()).merge(crate::accounts::root_routes()).nest(
-        "/api/v1",
-        crate::decorations::routes()
-            .merge(crate::regions::routes())
-            .merge(crate::edges::routes())
-            .merge(crate::devices::routes())
-            .merge(crate::sync::routes())
-            .merge(crate::metrics::routes())
-            .merge(crate::accounts::routes())
-            .merge(crate::audit::routes()),
-    )
+    OpenApiRouter::with_openapi(docs::about())
+        .merge(health::routes())
+        .merge(crate::accounts::root_routes())
+        .merge(crate::maps::routes())
+        .nest(
+            "/api/v1",
+            crate::decorations::routes()
+                .merge(crate::regions::routes())
+                .merge(crate::edges::routes())
+                .merge(crate::devices::routes())
+                .merge(crate::sync::routes())
+                .merge(crate::metrics::routes())
+                .merge(crate::accounts::routes())
+                .merge(crate::audit::routes()),
+        )
 }
 
 /// 414 and 431: before anything is looked up.

@@ -39,5 +39,5 @@ pub(crate) use format::{FeatureCollection, Format, Page, Placed, answer, geo_jso
 pub(crate) use idempotency::{Claim, IdempotencyKey, claim, keep, key_reused};
 pub(crate) use path::{PathId, PathText};
 pub(crate) use query::{FromQuery, Nothing, QueryReader, StrictQuery};
-pub(crate) use security::{bearer, is_own_origin};
+pub(crate) use security::{OwnOrigin, bearer, is_own_origin};
 pub(crate) use throttle::network_of;

@@ -28,6 +28,8 @@ pub(crate) enum Class {
     Admin,
     /// Edge servers.
     Edge,
+    /// Map tiles: a map asks for dozens at once.
+    Tiles,
 }
 
 /// So many requests in such a time; as many may come at once.
@@ -39,12 +41,12 @@ struct Rate {
 
 /// A rate for each class; none where there is no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RateLimits([Option<Rate>; 5]);
+pub struct RateLimits([Option<Rate>; 6]);
 
 /// Names of the classes as operators write them, in the order of [`Class`].
-const CLASSES: [&str; 5] = ["public", "auth", "user", "admin", "edge"];
+const CLASSES: [&str; 6] = ["public", "auth", "user", "admin", "edge", "tiles"];
 /// Limits that nobody set.
-const DEFAULTS: &str = "public=50/s,auth=10/m,user=20/s,admin=50/s,edge=100/s";
+const DEFAULTS: &str = "public=50/s,auth=10/m,user=20/s,admin=50/s,edge=100/s,tiles=300/s";
 
 impl Default for RateLimits {
     fn default() -> Self {
@@ -56,7 +58,7 @@ impl RateLimits {
     /// No limits at all.
     #[must_use]
     pub fn off() -> Self {
-        Self([None; 5])
+        Self([None; 6])
     }
 
     /// Reads `off`, or limits such as `public=50/s,auth=10/m`; classes that are not named keep their default.
@@ -115,7 +117,7 @@ type Limiter = RateLimiter<Bucket, DefaultKeyedStateStore<Bucket>, DefaultClock,
 
 /// The buckets of all callers.
 pub struct Throttle {
-    classes: [Option<(Rate, Limiter)>; 5],
+    classes: [Option<(Rate, Limiter)>; 6],
     clock: DefaultClock,
 }
 
@@ -226,7 +228,7 @@ mod tests {
         let rate =
             |requests, seconds| Some(Rate { requests: NonZeroU32::new(requests).expect("not zero"), period: Duration::from_secs(seconds) });
         let limits = RateLimits::from_text("public=7/s, edge=off,user=90/h").expect("reads");
-        assert_eq!(limits.0, [rate(7, 1), rate(10, 60), rate(90, 3600), rate(50, 1), None]);
+        assert_eq!(limits.0, [rate(7, 1), rate(10, 60), rate(90, 3600), rate(50, 1), None, rate(300, 1)]);
         assert_eq!(RateLimits::from_text("off"), Some(RateLimits::off()));
         for bad in ["", "public", "public=0/s", "public=1/d", "nobody=1/s", "public=-1/s", "public=1/s,,user=1/s", "on"] {
             assert_eq!(RateLimits::from_text(bad), None, "{bad}");

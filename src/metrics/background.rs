@@ -6,7 +6,9 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 use super::density::publish_density;
 use super::partitions::keep_partitions;
+use super::retention::forget_old;
 use super::sampling::sample_system;
+use super::usage_publication::publish_usage;
 use crate::db::DbError;
 use crate::state::AppState;
 
@@ -14,7 +16,7 @@ use crate::state::AppState;
 const WRITE_INTERVAL: Duration = Duration::from_secs(10);
 /// How often the system is sampled.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(30);
-/// How often it is looked whether a quarter-hour can be published, in samples.
+/// How often it is looked whether a quarter-hour or an hour can be published, in samples.
 const PUBLISH_EVERY: u32 = 2;
 /// How often partitions are looked after.
 const PARTITIONS_INTERVAL: Duration = Duration::from_hours(1);
@@ -72,14 +74,19 @@ async fn keep_house(state: &AppState) {
                 }
                 Err(error) => warn(&error),
             }
+            if let Err(error) = forget_old(pool, &state.supervision).await {
+                warn(&error);
+            }
         }
         if let Err(error) = sample_system(pool).await {
             warn(&error);
         }
-        if round % PUBLISH_EVERY == 0
-            && let Err(error) = publish_density(pool).await
-        {
-            warn(&error);
+        if round % PUBLISH_EVERY == 0 {
+            for outcome in [publish_density(pool).await, publish_usage(pool).await] {
+                if let Err(error) = outcome {
+                    warn(&error);
+                }
+            }
         }
     }
 }

@@ -4,15 +4,20 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use h3o::Resolution;
 use sqlx::{Connection, PgConnection, PgPool};
 
 use super::active_devices::LEAST_USERS;
-use super::store::take_turn;
+use super::store::{note_published, take_turn};
 use crate::db::{DbError, within_deadline};
 use crate::geo::{Cell, ensure_outlines};
 
 /// Length of what is published at once.
 const QUARTER_HOUR: TimeDelta = TimeDelta::minutes(15);
+/// Key in `ar.meta` of the end of the last one that was published.
+const MARK: &str = "density_published_until";
+/// Coarsest to finest resolution at which sums are drawn (`gis.device_density_sums`).
+const SUMMED: [Resolution; 6] = [Resolution::Zero, Resolution::One, Resolution::Two, Resolution::Three, Resolution::Four, Resolution::Five];
 
 /// Publishes the quarter-hours that ended two minutes ago or earlier and are not published yet; how many had somebody in
 /// them. Who was reported later than that is left out. Another instance that is at it does it for both.
@@ -53,9 +58,9 @@ async fn publish_next(connection: &mut PgConnection) -> Result<bool, sqlx::Error
     match next {
         Some(start) => {
             publish(&mut transaction, start).await?;
-            set_published_until(&mut transaction, start + QUARTER_HOUR).await?;
+            note_published(&mut transaction, MARK, start + QUARTER_HOUR).await?;
         }
-        None => set_published_until(&mut transaction, times.closed_until).await?,
+        None => note_published(&mut transaction, MARK, times.closed_until).await?,
     }
     transaction.commit().await?;
     Ok(next.is_some())
@@ -67,21 +72,14 @@ async fn publish(connection: &mut PgConnection, start: DateTime<Utc>) -> Result<
          SELECT $1::timestamptz, h3_r7, count(DISTINCT user_id) FROM ar.device_presence
          WHERE bucket_start >= $1 AND bucket_start < $1 + interval '15 minutes'
          GROUP BY h3_r7 HAVING count(DISTINCT user_id) >= $2
+         -- So that where a row stands in the table says nothing about those that are left out.
+         ORDER BY h3_r7
          ON CONFLICT DO NOTHING RETURNING cell",
         start,
         LEAST_USERS
     );
-    let cells: HashSet<Cell> = cells.fetch_all(&mut *connection).await?.into_iter().filter_map(|cell| Cell::from_db(cell).ok()).collect();
-    ensure_outlines(connection, &cells).await
-}
-
-async fn set_published_until(connection: &mut PgConnection, until: DateTime<Utc>) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        r#"INSERT INTO ar.meta (key, value) VALUES ('density_published_until', to_char($1::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
-           ON CONFLICT (key) DO UPDATE SET value = excluded.value"#,
-        until
-    )
-    .execute(connection)
-    .await
-    .map(|_| ())
+    let cells: Vec<Cell> = cells.fetch_all(&mut *connection).await?.into_iter().filter_map(|cell| Cell::from_db(cell).ok()).collect();
+    let drawn: HashSet<Cell> =
+        cells.into_iter().flat_map(|cell| SUMMED.iter().filter_map(move |&resolution| cell.parent(resolution)).chain([cell])).collect();
+    ensure_outlines(connection, &drawn).await
 }

@@ -1,5 +1,5 @@
-//! Metrics: samples over time (`history`), how often decorations were answered (`usage`), and who was where in numbers
-//! that tell of nobody (`density`).
+//! Metrics: samples over time (`history`), how often decorations were answered (`usage`), who was where in numbers that
+//! tell of nobody (`density`), and usage in such numbers (`usage_publication`).
 //!
 //! What requests leave is counted in memory and written by the batch; all that goes on by itself is in `background`.
 //! What is done by one instance at a time takes its turn by an advisory lock that is tried, never waited for.
@@ -13,11 +13,13 @@ mod load_distribution;
 mod memo;
 mod partitions;
 mod range;
+mod retention;
 mod sampling;
 mod store;
 mod system;
 mod top_decorations;
 mod usage;
+mod usage_publication;
 
 use std::time::Instant;
 
@@ -27,8 +29,10 @@ pub(crate) use active_devices::count as count_active_devices;
 pub(crate) use background::keep;
 pub use density::publish_density;
 pub use partitions::keep_partitions;
+pub use retention::forget_old;
 pub use sampling::sample_system;
 pub use usage::Usage;
+pub use usage_publication::publish_usage;
 
 use crate::state::AppState;
 

@@ -13,3 +13,16 @@ pub(super) async fn take_turn(connection: &mut PgConnection, what: &str) -> Resu
 pub(super) async fn now(executor: impl PgExecutor<'_>) -> Result<DateTime<Utc>, sqlx::Error> {
     sqlx::query_scalar!(r#"SELECT now() AS "now!""#).fetch_one(executor).await
 }
+
+/// Notes until when something is published, so that it is published once.
+pub(super) async fn note_published(connection: &mut PgConnection, mark: &str, until: DateTime<Utc>) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"INSERT INTO ar.meta (key, value) VALUES ($1, to_char($2::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
+           ON CONFLICT (key) DO UPDATE SET value = excluded.value"#,
+        mark,
+        until
+    )
+    .execute(connection)
+    .await
+    .map(|_| ())
+}

@@ -80,8 +80,8 @@ struct DecorationUsage {
 
 /// Which decorations were answered most
 ///
-/// How often each was in an answer of `nearby`, counted by whole hours and written every 10 s. Analysts read the same,
-/// by hour and cell, in the view `gis.decoration_usage`.
+/// How often each was in an answer of `nearby`, counted by whole hours and written every 10 s. Analysts read what at least
+/// ten networks were answered, by hour and cell, in the view `gis.decoration_usage` once the hour is over.
 #[utoipa::path(get, path = "/metrics/decorations", operation_id = "list_top_decorations", tag = "metrics", security(("bearer" = ["admin"])), params(TopParams), responses(
     (status = 200, description = "Most answered first.", body = TopDecorations), AccessFailures, ReadFailures,
 ))]

@@ -1,12 +1,15 @@
-//! How often each decoration was in an answer of `nearby`, by hour and by its own r7 cell. Nothing is kept about who
-//! asked or from where.
+//! How often each decoration was in an answer of `nearby`, by hour and by its own r7 cell. From where was asked is not
+//! kept, and from whom only so far that many can be told from one: each network sets one of 64 bits. What analysts may
+//! read of it is `usage_publication`.
 //!
 //! Counted in memory and written every 10 s, so that a read stays a read. The counters are bounded: what would need
 //! one more is dropped, counted, and told of once a write. A crash loses what was counted since the last write.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use aws_lc_rs::digest;
 use chrono::DateTime;
 use dashmap::{DashMap, Entry};
 use sqlx::{Connection, PgConnection, PgPool};
@@ -33,9 +36,17 @@ struct Key {
     h3_r7: Cell,
 }
 
+/// What is counted of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Count {
+    answers: i64,
+    /// A bit for each network that asked; several may share one.
+    askers: u64,
+}
+
 /// Answers counted since the last write.
 pub struct Usage {
-    answers: DashMap<Key, i64>,
+    answers: DashMap<Key, Count>,
     counters: AtomicUsize,
     dropped: AtomicU64,
 }
@@ -45,38 +56,43 @@ impl Usage {
         Self { answers: DashMap::new(), counters: AtomicUsize::new(0), dropped: AtomicU64::new(0) }
     }
 
-    /// Counts decorations, with their r7 cells, that are in an answer given at `now_s` seconds since 1970.
-    pub fn answered(&self, now_s: i64, decorations: impl Iterator<Item = (Uuid, Cell)>) {
+    /// Counts decorations, with their r7 cells, that are in an answer given to a network at `now_s` seconds since 1970.
+    pub fn answered(&self, now_s: i64, network: IpAddr, decorations: impl Iterator<Item = (Uuid, Cell)>) {
         let hour_s = now_s - now_s.rem_euclid(3600);
+        let count = Count { answers: 1, askers: asker(network, hour_s) };
         for (decoration_id, h3_r7) in decorations {
-            self.count(Key { hour_s, decoration_id, h3_r7 }, 1);
+            self.count(Key { hour_s, decoration_id, h3_r7 }, count);
         }
     }
 
-    fn count(&self, key: Key, answers: i64) {
+    fn count(&self, key: Key, count: Count) {
         match self.answers.entry(key) {
-            Entry::Occupied(mut counter) => *counter.get_mut() += answers,
+            Entry::Occupied(mut counter) => {
+                let counter = counter.get_mut();
+                counter.answers += count.answers;
+                counter.askers |= count.askers;
+            }
             Entry::Vacant(place) => {
                 // Those who come at once may go over the bound by one each.
                 if self.counters.load(Ordering::Relaxed) < MAX_COUNTERS {
                     self.counters.fetch_add(1, Ordering::Relaxed);
-                    place.insert(answers);
+                    place.insert(count);
                 } else {
-                    self.dropped.fetch_add(answers.unsigned_abs(), Ordering::Relaxed);
+                    self.dropped.fetch_add(count.answers.unsigned_abs(), Ordering::Relaxed);
                 }
             }
         }
     }
 
     /// Takes all counters, in the order of their keys.
-    fn take(&self) -> Vec<(Key, i64)> {
+    fn take(&self) -> Vec<(Key, Count)> {
         let mut taken = Vec::with_capacity(self.counters.load(Ordering::Relaxed));
-        self.answers.retain(|key, answers| {
-            taken.push((*key, *answers));
+        self.answers.retain(|key, count| {
+            taken.push((*key, *count));
             false
         });
         self.counters.fetch_sub(taken.len(), Ordering::Relaxed);
-        taken.sort_unstable();
+        taken.sort_unstable_by_key(|(key, _)| *key);
         taken
     }
 
@@ -104,7 +120,7 @@ impl Usage {
         outcome.map(|()| written)
     }
 
-    async fn write_chunk(&self, pool: &PgPool, chunk: &[(Key, i64)]) -> Result<(), DbError> {
+    async fn write_chunk(&self, pool: &PgPool, chunk: &[(Key, Count)]) -> Result<(), DbError> {
         let mut connection = match pool.acquire().await {
             Ok(connection) => connection,
             Err(error) => {
@@ -132,20 +148,31 @@ impl Usage {
         }
     }
 
-    fn put_back(&self, chunk: &[(Key, i64)]) {
-        for (key, answers) in chunk {
-            self.count(*key, *answers);
+    fn put_back(&self, chunk: &[(Key, Count)]) {
+        for (key, count) in chunk {
+            self.count(*key, *count);
         }
     }
 
-    fn give_up(&self, chunk: &[(Key, i64)]) {
-        let answers = chunk.iter().map(|(_, answers)| answers.unsigned_abs()).sum();
+    fn give_up(&self, chunk: &[(Key, Count)]) {
+        let answers = chunk.iter().map(|(_, count)| count.answers.unsigned_abs()).sum();
         self.dropped.fetch_add(answers, Ordering::Relaxed);
     }
 }
 
+/// The bit of a network in an hour: the same at every instance, so that one that asks two of them is still one.
+fn asker(network: IpAddr, hour_s: i64) -> u64 {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(&hour_s.to_be_bytes());
+    match network {
+        IpAddr::V4(address) => context.update(&address.octets()),
+        IpAddr::V6(address) => context.update(&address.octets()),
+    }
+    1 << (context.finish().as_ref()[0] & 63)
+}
+
 /// Adds to what is there; when the day's partition is missing, once more after it was made.
-async fn upsert_where_it_belongs(connection: &mut PgConnection, counted: &[(Key, i64)]) -> Result<(), sqlx::Error> {
+async fn upsert_where_it_belongs(connection: &mut PgConnection, counted: &[(Key, Count)]) -> Result<(), sqlx::Error> {
     match upsert(connection, counted).await {
         Err(error) if partitions::is_missing(&error) => {
             let mut transaction = connection.begin().await?;
@@ -157,19 +184,20 @@ async fn upsert_where_it_belongs(connection: &mut PgConnection, counted: &[(Key,
     }
 }
 
-async fn upsert(connection: &mut PgConnection, counted: &[(Key, i64)]) -> Result<(), sqlx::Error> {
+async fn upsert(connection: &mut PgConnection, counted: &[(Key, Count)]) -> Result<(), sqlx::Error> {
     let hours = counted.iter().map(|(key, _)| DateTime::from_timestamp(key.hour_s, 0).unwrap_or_default());
     // Instances that write at the same time take the rows in one order.
     sqlx::query!(
-        "INSERT INTO ar.decoration_usage AS u (hour, decoration_id, h3_r7, answers)
-         SELECT hour, decoration_id, h3_r7, answers
-         FROM unnest($1::timestamptz[], $2::uuid[], $3::bigint[], $4::bigint[]) AS c (hour, decoration_id, h3_r7, answers)
+        "INSERT INTO ar.decoration_usage AS u (hour, decoration_id, h3_r7, answers, askers)
+         SELECT hour, decoration_id, h3_r7, answers, askers::bit(64)
+         FROM unnest($1::timestamptz[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[]) AS c (hour, decoration_id, h3_r7, answers, askers)
          ORDER BY hour, decoration_id, h3_r7
-         ON CONFLICT (hour, decoration_id, h3_r7) DO UPDATE SET answers = u.answers + excluded.answers",
+         ON CONFLICT (hour, decoration_id, h3_r7) DO UPDATE SET answers = u.answers + excluded.answers, askers = u.askers | excluded.askers",
         &hours.collect::<Vec<_>>(),
         &counted.iter().map(|(key, _)| key.decoration_id).collect::<Vec<_>>(),
         &counted.iter().map(|(key, _)| key.h3_r7.to_db()).collect::<Vec<_>>(),
-        &counted.iter().map(|(_, answers)| *answers).collect::<Vec<_>>()
+        &counted.iter().map(|(_, count)| count.answers).collect::<Vec<_>>(),
+        &counted.iter().map(|(_, count)| count.askers.cast_signed()).collect::<Vec<_>>()
     )
     .execute(connection)
     .await
@@ -181,21 +209,38 @@ mod tests {
     use super::*;
     use crate::geo::{Cells, LatLng};
 
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
     fn cell(lat_deg: f64) -> Cell {
         Cells::of(LatLng::new(lat_deg, 11.0).expect("on Earth")).r7
+    }
+
+    #[test]
+    fn many_networks_are_told_from_one_that_asks_often() {
+        let usage = Usage::new();
+        let ask = |network: [u8; 4]| usage.answered(0, IpAddr::from(network), std::iter::once((Uuid::nil(), cell(48.0))));
+        (0..100).for_each(|_| ask([192, 0, 2, 1]));
+        let one = usage.take()[0].1;
+        assert_eq!((one.answers, one.askers.count_ones()), (100, 1));
+        (0..30).for_each(|n| ask([192, 0, 2, n]));
+        let many = usage.take()[0].1;
+        assert!(many.answers == 30 && (10..=30).contains(&many.askers.count_ones()), "{many:?}");
+        // Which bit it is says nothing from one hour to the next.
+        assert!((0..20).map(|hour| asker(HERE, hour * 3600)).collect::<std::collections::HashSet<_>>().len() > 5);
     }
 
     #[test]
     fn answers_are_counted_by_hour_decoration_and_cell() {
         let usage = Usage::new();
         let (a, b) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        usage.answered(7_199, [(a, cell(48.0)), (b, cell(48.0))].into_iter());
-        usage.answered(7_200, [(a, cell(48.0))].into_iter());
-        usage.answered(7_201, [(a, cell(48.0)), (a, cell(49.0))].into_iter());
+        usage.answered(7_199, HERE, [(a, cell(48.0)), (b, cell(48.0))].into_iter());
+        usage.answered(7_200, HERE, [(a, cell(48.0))].into_iter());
+        usage.answered(7_201, HERE, [(a, cell(48.0)), (a, cell(49.0))].into_iter());
         let key = |hour_s, decoration_id, lat_deg| Key { hour_s, decoration_id, h3_r7: cell(lat_deg) };
         let mut expected = vec![(key(3600, a, 48.0), 1), (key(3600, b, 48.0), 1), (key(7200, a, 48.0), 2), (key(7200, a, 49.0), 1)];
         expected.sort_unstable();
-        assert_eq!(usage.take(), expected);
+        let taken: Vec<(Key, i64)> = usage.take().into_iter().map(|(key, count)| (key, count.answers)).collect();
+        assert_eq!(taken, expected);
         assert_eq!(usage.take(), []);
     }
 
@@ -203,14 +248,14 @@ mod tests {
     fn counters_are_bounded_and_those_that_are_there_go_on() {
         let usage = Usage::new();
         let ids = |from: usize, to: usize| (from..to).map(|n| (Uuid::from_u128(n as u128), cell(48.0)));
-        usage.answered(0, ids(0, MAX_COUNTERS + 100));
-        usage.answered(0, ids(0, 10));
+        usage.answered(0, HERE, ids(0, MAX_COUNTERS + 100));
+        usage.answered(0, HERE, ids(0, 10));
         assert_eq!(usage.dropped.load(Ordering::Relaxed), 100);
         let taken = usage.take();
         assert_eq!(taken.len(), MAX_COUNTERS);
-        assert_eq!(taken.iter().map(|(_, answers)| answers).sum::<i64>(), 262_154);
+        assert_eq!(taken.iter().map(|(_, count)| count.answers).sum::<i64>(), 262_154);
         // There is room again.
-        usage.answered(0, ids(MAX_COUNTERS, MAX_COUNTERS + 5));
+        usage.answered(0, HERE, ids(MAX_COUNTERS, MAX_COUNTERS + 5));
         assert_eq!(usage.take().len(), 5);
     }
 }

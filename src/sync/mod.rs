@@ -184,7 +184,14 @@ pub(crate) fn heed(state: &AppState, notice: Notice) {
                 sync.rouse([session]);
             }
         }
-        Notice::Session(_) | Notice::User(_) | Notice::Edge(_) | Notice::Devices => {}
+        Notice::Session(_)
+        | Notice::User(_)
+        | Notice::Edge(_)
+        | Notice::Devices
+        | Notice::Placed(_)
+        | Notice::Counted(_)
+        | Notice::Regions
+        | Notice::Density => {}
     }
 }
 

@@ -8,6 +8,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests spawn, and read their own variables")]
 
 mod accounts;
+mod analysts;
 mod bad_input;
 mod brute_force;
 mod commands;

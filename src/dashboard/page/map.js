@@ -104,6 +104,13 @@ export function createMap(host, live, go) {
         map.on('error', () => {
             has_failed = true;
         });
+        // What waits for a finished picture can see that it is.
+        map.on('render', () => {
+            host.dataset.drawn = 'false';
+        });
+        map.on('idle', () => {
+            host.dataset.drawn = 'true';
+        });
         map.on('style.load', () => {
             is_ready = true;
             waiting.forEach((work) => work());
@@ -170,7 +177,11 @@ export function createMap(host, live, go) {
     return {
         /** @param {Place} place @param {number} [zoom] */
         flyTo(place, zoom = CLOSE_ZOOM) {
-            ready(() => map.flyTo({ center: [place.lng, place.lat], zoom, duration: 1_200 }));
+            ready(() => {
+                // A panel that has just opened made the map narrower, and its middle another.
+                map.resize();
+                map.flyTo({ center: [place.lng, place.lat], zoom, duration: 1_200 });
+            });
         },
         /** Asked at a click before the map does what it does; true: it is dealt with. @param {(place: Place) => boolean | void} handler */
         onClick(handler) {

@@ -112,7 +112,7 @@ async fn answers_whose_partition_is_missing_make_it_on_many_instances_at_once() 
 async fn answers_of_a_day_that_is_gone_are_given_up() {
     let t = TestServer::start_with(Config { started: false, ..Config::default() }).await;
     let cell = ar_supervisor::geo::Cell::from_db(r7(0.0, 0.0)).expect("a cell");
-    t.state.metrics.usage.answered(1_000_000_000, std::iter::once((uuid::Uuid::nil(), cell)));
+    t.state.metrics.usage.answered(1_000_000_000, std::net::Ipv4Addr::LOCALHOST.into(), std::iter::once((uuid::Uuid::nil(), cell)));
     assert!(t.state.metrics.usage.write(&t.sql).await.is_err());
     assert_eq!(t.state.metrics.usage.write(&t.sql).await.expect("nothing is left"), 0);
 }

@@ -11,7 +11,7 @@ use crate::support::{Config, TestServer, position};
 
 /// Answers by decoration, as they were written.
 async fn written(t: &TestServer) -> BTreeMap<Uuid, i64> {
-    let rows: Vec<(Uuid, i64)> = sqlx::query_as("SELECT decoration_id, sum(answers)::bigint FROM gis.decoration_usage GROUP BY 1")
+    let rows: Vec<(Uuid, i64)> = sqlx::query_as("SELECT decoration_id, sum(answers)::bigint FROM ar.decoration_usage GROUP BY 1")
         .fetch_all(&t.sql)
         .await
         .expect("reads");
@@ -60,7 +60,7 @@ async fn a_decoration_is_counted_in_its_own_cell_and_hour() {
     t.get("/api/v1/decorations/bounds?min_lat=47&max_lat=49&min_lng=10&max_lng=12").await.ok();
     t.state.metrics.usage.write(&t.sql).await.expect("writes");
     let row: (Uuid, i64, i64, bool, bool) = sqlx::query_as(
-        "SELECT decoration_id, cell, answers, date_trunc('hour', hour) = hour, hour BETWEEN now() - interval '61 minutes' AND now() FROM gis.decoration_usage",
+        "SELECT decoration_id, h3_r7, answers, date_trunc('hour', hour) = hour, hour BETWEEN now() - interval '61 minutes' AND now() FROM ar.decoration_usage",
     )
     .fetch_one(&t.sql)
     .await

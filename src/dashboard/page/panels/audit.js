@@ -128,7 +128,7 @@ function table() {
 function row({ at, actor_id, action, object_kind, object_id, detail, ip_address, request_id }, names) {
     const who = actor_id === null ? 'the command line, or an account that is gone' : (names.get(actor_id) ?? actor_id);
     const where = object_id === null ? undefined : PLACES[object_kind];
-    const subject = object_id === null ? null : where ? h('a', { href: where(object_id) }, shortened(object_id)) : (names.get(object_id) ?? object_id);
+    const subject = object_id !== null && where ? h('a', { href: where(object_id) }, shortened(object_id)) : (names.get(object_id ?? '') ?? object_id);
     return h(
         'tr',
         {},

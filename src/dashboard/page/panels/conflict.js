@@ -32,7 +32,8 @@ export function conflict({ base, mine, theirs, when, save, back }) {
                 h(
                     'label',
                     { class: 'choice' },
-                    h('input', { type: 'radio', name: `choose-${name}`, value: whose, checked: (whose === 'mine') === is_mine, 'aria-label': `${label}: ${whose}` }),
+                    h('input', { type: 'radio', name: `choose-${name}`, value: whose, checked: (whose === 'mine') === is_mine }),
+                    h('span', { class: 'unseen' }, `${label}, ${whose}: `),
                     h('span', { class: 'value' }, shown(each, values[name])),
                 ),
             );

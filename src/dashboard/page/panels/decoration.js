@@ -10,11 +10,11 @@ import { conflict } from './conflict.js';
 import { acts } from './decoration_acts.js';
 import { differing, writable } from './decoration_fields.js';
 import { draftOf, dropDraft, keepDraft } from './drafts.js';
-import { explain, isAborted, showProblem } from './field.js';
+import { explain, showProblem } from './field.js';
 import { DecorationForm, blank } from './form.js';
 import { Notice } from './notice.js';
-import { Picker } from './picker.js';
-import { isFar, placeOf } from './place.js';
+import { OnMap } from './on_map.js';
+import { placeOf } from './place.js';
 import { Creation, replace, restore } from './save.js';
 import { Watch } from './watch.js';
 
@@ -24,7 +24,6 @@ import { Watch } from './watch.js';
 /** @typedef {import('./decoration_fields.js').Values} Values */
 
 const NEW = 'new';
-const CLOSE_ZOOM = 16;
 
 /**
  * @param {Context} context
@@ -40,23 +39,22 @@ export function open(context, host, parameters) {
 
 class DecorationPanel {
     #context;
-    /** @type {string} */
+    /** `new` until it is created. @type {string} */
     #id;
     #user_id;
     /** What is typed starts from this. Null: it is a new one. @type {Decoration | null} */
     #base = null;
     #creation;
     #form;
+    #on_map;
     /** Null for a new one. @type {Watch | null} */
     #watch = null;
     #is_busy = false;
     #is_closed = false;
+    /** It was deleted, as far as is known here. */
+    #is_gone = false;
     /** Loaded: what is in the form is what somebody typed. */
     #is_ready = false;
-    /** Deleted, and nothing is typed that could be lost. */
-    #is_gone = false;
-    #shown_place = '';
-    #picker;
 
     #notice = new Notice();
     #head = h('div', { class: 'head' });
@@ -71,18 +69,22 @@ class DecorationPanel {
         this.#id = id;
         this.#user_id = context.user()?.id ?? '';
         this.#creation = new Creation(context, draftOf(this.#user_id, id)?.attempt ?? null);
-        this.#picker = new Picker(context.map, (place) => this.#form.type(place));
+        this.#on_map = new OnMap(context.map, (place) => this.#form.type(place));
         this.#form = new DecorationForm({
             save: () => void this.#save(),
             change: () => this.#changed(),
-            picker: h('p', { class: 'row' }, this.#picker.element),
+            picker: h('p', { class: 'row' }, this.#on_map.button),
             buttons: [this.#save_button, this.#undo],
         });
         this.#form.fill(blank());
         fill(host, h('div', { class: 'decoration' }, this.#notice.element, this.#head, this.#body, this.#foot));
         if (id !== NEW) {
-            const gone = () => this.#is_gone || this.#gone('Somebody else deleted it just now.');
-            this.#watch = new Watch(context, id, { current: (current) => this.#receive(current), gone, is_busy: () => this.#is_busy });
+            this.#watch = new Watch(context, id, {
+                current: (current) => this.#receive(current),
+                gone: () => this.#gone('Somebody else deleted it just now.'),
+                is_busy: () => this.#is_busy,
+                is_gone: () => this.#is_gone,
+            });
         }
         addEventListener('beforeunload', this.#guard);
     }
@@ -90,12 +92,7 @@ class DecorationPanel {
     /** @param {Record<string, string>} parameters */
     async start({ lat, lng, fly }) {
         const draft = draftOf(this.#user_id, this.#id);
-        if (this.#id === NEW) {
-            const place = lat && lng ? placeOf(Number(lat), Number(lng)) : null;
-            this.#form.fill({ ...blank(), ...(place ?? {}) });
-            this.#form.type({ ...(draft?.values ?? {}), ...(place ?? {}) });
-            this.#picker.turn(true);
-        }
+        const place = lat && lng ? placeOf(Number(lat), Number(lng)) : null;
         const current = this.#watch && (await this.#load(this.#watch));
         if (this.#watch !== null && current === null) {
             return;
@@ -105,25 +102,24 @@ class DecorationPanel {
         if (draft !== null) {
             this.#notice.say('What you had typed and not saved is here again.', ['Discard it', () => this.#reset()]);
         }
-        if (current !== null) {
+        if (current === null) {
+            this.#form.fill({ ...blank(), ...(place ?? {}) });
+            this.#form.type({ ...(draft?.values ?? {}), ...(place ?? {}) });
+            this.#on_map.pick(true);
+        } else {
             this.#show(draft?.base ?? current);
             this.#form.type(draft?.values ?? {});
             this.#receive(current);
-            this.#context.map.select({ decoration: current.id });
-            if (fly || isFar(current, this.#context.map.center())) {
-                this.#context.map.flyTo(current, CLOSE_ZOOM);
-            }
+            this.#on_map.mark(current, Boolean(fly));
         }
     }
 
     close() {
         this.#is_closed = true;
         this.#watch?.close();
-        this.#picker.close();
+        this.#on_map.close();
         removeEventListener('beforeunload', this.#guard);
-        this.#context.map.showPlace(null);
-        this.#context.map.select(null);
-        if (this.#form.is_changed && !this.#is_gone) {
+        if (this.#form.is_changed && this.#is_ready) {
             keepDraft(this.#user_id, { id: this.#id, values: this.#form.values(), base: this.#base, attempt: this.#creation.attempt });
             const name = this.#base?.name ?? 'the new decoration';
             this.#context.announce(`Not saved: your changes of ${name} are kept. Open it again to go on.`);
@@ -132,42 +128,21 @@ class DecorationPanel {
         }
     }
 
-    #guard = (/** @type {BeforeUnloadEvent} */ event) => {
-        if (this.#form.is_changed && !this.#is_gone) {
-            event.preventDefault();
-        }
-    };
+    #guard = (/** @type {Event} */ event) => this.#form.is_changed && event.preventDefault();
 
     /** @param {Watch} watch @returns {Promise<Decoration | null>} null: the panel says why */
-    async #load(watch) {
-        try {
-            return await watch.load();
-        } catch (error) {
-            if (error instanceof Problem && error.status === 404) {
-                this.#gone('There is no such decoration, or it was deleted.');
-            } else if (!isAborted(error)) {
-                this.#notice.say(explain(error), ['Try again', () => void this.start({})]);
-            }
-            return null;
-        }
+    #load(watch) {
+        const missing = () => this.#gone('There is no such decoration, or it was deleted.');
+        return watch.find(missing, (why) => this.#notice.say(why, ['Try again', () => void this.start({})]));
     }
 
-    /** Shows it as it is now. @param {Decoration} decoration */
-    #show(decoration) {
+    /** Shows it as it is now. @param {Decoration} decoration @param {Values} [sent] what was typed since then stays */
+    #show(decoration, sent) {
         this.#base = decoration;
-        if (this.#is_gone) {
-            this.#is_gone = false;
-            this.#notice.hush();
-            fill(this.#body, this.#form.element);
-        }
-        this.#form.fill(writable(decoration));
-        this.#rename();
-        fill(this.#foot, acts(this.#context, decoration, this.#deleted));
-    }
-
-    #rename() {
-        const name = this.#base?.name;
-        fill(this.#head, name && h('h3', {}, name, this.#base?.is_active ? null : h('span', { class: 'badge' }, 'hidden')));
+        this.#form.fill(writable(decoration), sent);
+        const hidden = decoration.is_active ? null : h('span', { class: 'badge' }, 'hidden');
+        fill(this.#head, h('h3', {}, decoration.name, hidden));
+        fill(this.#foot, acts(this.#context, decoration, () => this.#deleted()));
     }
 
     /** Takes in what is there now: at once when nothing is typed, else only when that is no loss. @param {Decoration} current */
@@ -175,13 +150,12 @@ class DecorationPanel {
         if (this.#base !== null && current.version <= this.#base.version) {
             return;
         }
-        const is_other = this.#base === null || differing(writable(this.#base), writable(current)).size > 0;
         if (!this.#form.is_changed) {
             this.#show(current);
-        } else if (is_other) {
-            this.#notice.say('Changed by somebody else just now.', ['Compare', () => this.#compare(current)]);
-        } else {
+        } else if (this.#base !== null && differing(writable(this.#base), writable(current)).size === 0) {
             this.#base = current;
+        } else {
+            this.#notice.say('Changed by somebody else just now.', ['Compare', () => this.#compare(current)]);
         }
     }
 
@@ -189,46 +163,50 @@ class DecorationPanel {
         if (this.#is_busy) {
             return;
         }
-        const values = this.#form.values();
+        const sent = this.#form.values();
         this.#busy(true);
         try {
-            const saved = this.#base === null ? await this.#creation.send(values) : await replace(this.#context, this.#base.id, this.#base.version, values);
-            this.#saved(saved);
+            const base = this.#base;
+            this.#saved(await (base === null ? this.#creation.send(sent) : replace(this.#context, base.id, base.version, sent)), sent);
         } catch (error) {
-            this.#failed(error, values);
+            this.#failed(error, sent);
         } finally {
             this.#busy(false);
         }
     }
 
-    /** @param {Decoration} saved */
-    #saved(saved) {
-        this.#notice.hush();
-        this.#show(saved);
+    /** @param {Decoration} saved @param {Values} sent */
+    #saved(saved, sent) {
+        const was_new = this.#id === NEW;
         dropDraft(this.#user_id, this.#id);
-        this.#context.announce(this.#id === NEW ? `${saved.name} is created.` : 'Saved.');
+        this.#id = saved.id;
+        this.#notice.hush();
+        this.#show(saved, sent);
+        this.#context.announce(was_new ? `${saved.name} is created.` : 'Saved.');
         this.#context.map.reload('decorations');
-        if (this.#id === NEW && !this.#is_closed) {
+        if (this.#watch === null && !this.#is_closed) {
             this.#context.go(`#/decoration/${saved.id}`);
         }
     }
 
-    /** @param {unknown} error @param {Values} values */
-    #failed(error, values) {
-        // A creation whose first try was done after all is a replacement from here on.
-        this.#base ??= this.#creation.created;
-        if (!(error instanceof Problem)) {
-            throw error;
+    /** @param {unknown} error @param {Values} sent */
+    #failed(error, sent) {
+        const { created } = this.#creation;
+        if (this.#base === null && created !== null) {
+            // The first try was done after all: from here on it is a replacement.
+            [this.#base, this.#id] = [created, created.id];
         }
-        if (error.status === 412 && error.current !== null) {
-            // The answer to an earlier try may have been lost: then this is what we sent.
-            const is_same = differing(values, writable(error.current)).size === 0;
-            return is_same ? this.#saved(error.current) : this.#compare(error.current);
+        const current = error instanceof Problem && error.status === 412 ? error.current : null;
+        if (current !== null && differing(sent, writable(current)).size === 0) {
+            // What we sent: the answer to an earlier try was lost.
+            this.#saved(current, sent);
+        } else if (current !== null) {
+            this.#compare(current);
+        } else if (error instanceof Problem && error.status === 404) {
+            this.#gone('Somebody else deleted it. Restore it to save your changes.');
+        } else {
+            showProblem(this.#form.element, error);
         }
-        if (error.status === 404) {
-            return this.#gone('Somebody else deleted it. Restore it to save your changes.');
-        }
-        showProblem(this.#form.element, error);
     }
 
     /** Lets choose between what is typed and what somebody else made of it. @param {Decoration} theirs */
@@ -256,70 +234,66 @@ class DecorationPanel {
     }
 
     /** It was deleted here, knowingly, and with what was typed. */
-    #deleted = () => {
+    #deleted() {
         this.#form.fill(this.#form.values());
         this.#gone('It is deleted.');
-    };
+    }
 
     /** @param {string} text */
     #gone(text) {
-        this.#is_gone = !this.#form.is_changed;
-        if (this.#is_gone) {
-            fill(this.#body);
-            this.#context.map.showPlace(null);
-            this.#shown_place = '';
-        }
-        fill(this.#foot);
-        this.#context.map.reload('decorations');
+        this.#is_gone = true;
         this.#notice.say(text, ['Restore it', () => void this.#restore()], ['All decorations', () => this.#context.go('#/decorations')]);
-        this.#notice.element.querySelector('button')?.focus();
+        fill(this.#foot);
+        if (!this.#form.is_changed) {
+            fill(this.#body);
+            this.#on_map.draw(null);
+            this.#notice.focus();
+        }
+        this.#context.map.reload('decorations');
     }
 
     async #restore() {
         try {
             const restored = await restore(this.#context, this.#id);
-            this.#notice.hush();
-            fill(this.#body, this.#form.element);
-            if (this.#base === null || this.#is_gone) {
-                this.#show(restored);
-            } else {
-                this.#receive(restored);
-                fill(this.#foot, acts(this.#context, restored, this.#deleted));
-            }
             this.#context.announce(`${restored.name} is restored.`);
-            this.#context.map.reload('decorations');
         } catch (error) {
-            const is_unknown = error instanceof Problem && error.status === 404;
-            this.#context.announce(is_unknown ? 'There was never a decoration with this id.' : explain(error), 'alert');
+            if (!(error instanceof Problem && error.code === 'not_deleted')) {
+                return this.#context.announce(explain(error), 'alert');
+            }
+        }
+        this.#is_gone = false;
+        this.#notice.hush();
+        this.#context.map.reload('decorations');
+        const current = this.#watch && (await this.#load(this.#watch));
+        if (current !== null) {
+            fill(this.#body, this.#form.element);
+            fill(this.#foot, acts(this.#context, current, () => this.#deleted()));
+            this.#is_ready = true;
+            this.#receive(current);
+            this.#on_map.mark(current, false);
+            this.#changed();
         }
     }
 
     /** Back to what is there. */
     #reset() {
         this.#notice.hush();
-        if (this.#base === null) {
-            this.#form.fill(blank());
-        } else {
-            this.#show(this.#base);
-            this.#watch?.soon();
-        }
+        this.#form.fill(this.#base === null ? blank() : writable(this.#base));
+        this.#watch?.soon();
         dropDraft(this.#user_id, this.#id);
     }
 
     #changed() {
         this.#undo.toggleAttribute('disabled', !this.#form.is_changed);
-        const place = this.#form.preview();
-        const shown = JSON.stringify(place);
-        if (shown !== this.#shown_place && !this.#is_closed) {
-            this.#shown_place = shown;
-            this.#context.map.showPlace(place);
+        if (!this.#is_closed) {
+            this.#on_map.draw(this.#form.preview());
         }
     }
 
     /** @param {boolean} on */
     #busy(on) {
         this.#is_busy = on;
-        this.#save_button.toggleAttribute('disabled', on);
+        this.#save_button.setAttribute('aria-disabled', String(on));
         this.#save_button.textContent = on ? 'Saving…' : 'Save';
     }
 }

@@ -50,10 +50,18 @@ export class DecorationForm {
         this.element.addEventListener('paste', (event) => this.#paste(event));
     }
 
-    /** Puts these in, as what is there now. @param {Values} values */
-    fill(values) {
+    /**
+     * Puts these in, as what is there now; but for what was typed since an earlier state was sent.
+     *
+     * @param {Values} values
+     * @param {Values} [sent]
+     */
+    fill(values, sent) {
+        const typed = this.values();
+        const since = [...differing(sent ?? typed, typed)].map((name) => [name, typed[name]]);
         this.#write(values);
         this.#filled = this.values();
+        this.#write(Object.fromEntries(since));
         this.#judge();
     }
 

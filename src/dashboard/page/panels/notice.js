@@ -14,6 +14,11 @@ export class Notice {
         this.element.hidden = false;
     }
 
+    /** Goes to the first offer. */
+    focus() {
+        this.element.querySelector('button')?.focus();
+    }
+
     hush() {
         fill(this.element);
         this.element.hidden = true;

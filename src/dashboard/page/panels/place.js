@@ -40,6 +40,17 @@ export function isFar(one, other) {
     return Math.hypot(one.lat - other.lat, across_deg) > FAR_DEG;
 }
 
+/** Metres across a pixel at the equator at zoom 0, with tiles of 512 pixels. */
+const PIXEL_M = 78_271.517;
+/** A circle this wide is seen whole, and well, also on a phone. */
+const CIRCLE_PX = 130;
+
+/** The zoom at which a circle is seen whole. @param {Place} middle @param {number} radius_m */
+export function zoomFor({ lat }, radius_m) {
+    const zoom = Math.log2((PIXEL_M * Math.cos((lat * Math.PI) / 180) * CIRCLE_PX) / radius_m);
+    return Math.min(17, Math.max(1, zoom));
+}
+
 const WINDS = ['north', 'north-east', 'east', 'south-east', 'south', 'south-west', 'west', 'north-west'];
 
 /** `north-east` for 40 degrees. @param {number} bearing_degrees */

@@ -6,7 +6,7 @@
 import { fill, h } from '../dom.js';
 import { clearProblem, control, faultsBox, field, isAborted, showProblem } from './field.js';
 import { counted } from './pages.js';
-import { clicked, isFar, pair, query } from './place.js';
+import { clicked, pair, query, zoomFor } from './place.js';
 import { edges, phone } from './probe_answer.js';
 
 /** @typedef {import('./panel.js').Context} Context */
@@ -16,7 +16,6 @@ import { edges, phone } from './probe_answer.js';
 /** As far as a phone looks unless it asks for another radius, in metres. */
 const RADIUS_M = 500;
 const RADII = [100, 500, 1000, 5000, 20_000, 50_000];
-const CLOSE_ZOOM = 14;
 /** Most decorations and edges to show; the service gives no more edges. */
 const [MOST_DECORATIONS, MOST_EDGES] = [100, 20];
 
@@ -61,20 +60,20 @@ class Probe {
         this.#set('radius', RADII.includes(Number(radius)) ? radius : String(RADIUS_M));
         this.#form.addEventListener('submit', (event) => {
             event.preventDefault();
-            void this.#ask();
+            void this.#ask(true);
         });
         this.#form.addEventListener('paste', (event) => this.#paste(event));
-        control(this.#form, 'radius')?.addEventListener('change', () => void this.#ask());
+        control(this.#form, 'radius')?.addEventListener('change', () => void this.#ask(true));
         this.#stop_clicks = context.map.onClick((place) => {
             const { lat: lat_deg, lng: lng_deg } = clicked(place);
             this.#set('lat', String(lat_deg));
             this.#set('lng', String(lng_deg));
-            void this.#ask();
+            void this.#ask(false);
             return true;
         });
         fill(host, h('p', { class: 'muted' }, 'Click anywhere on the map, or type a place, and see what a phone there would get.'), this.#form, this.#said, this.#answer);
         if (lat && lng) {
-            void this.#ask();
+            void this.#ask(true);
         }
     }
 
@@ -97,7 +96,8 @@ class Probe {
         return (control(this.#form, name)?.value ?? '').trim().replace('−', '-');
     }
 
-    async #ask() {
+    /** @param {boolean} fly whether the map is to show the place and how far the phone looks */
+    async #ask(fly) {
         this.#request.abort();
         this.#request = new AbortController();
         const { signal } = this.#request;
@@ -110,7 +110,11 @@ class Probe {
                 this.#context.api('GET', '/api/v1/edge-servers/best', { query: { lat, lng, limit: MOST_EDGES }, signal }),
             ]);
             if (!signal.aborted) {
-                this.#show({ lat: Number(lat), lng: Number(lng) }, Number(radius), nearby.body, best.body);
+                const place = { lat: Number(lat), lng: Number(lng) };
+                this.#show(place, Number(radius), nearby.body, best.body);
+                if (fly) {
+                    this.#context.map.flyTo(place, zoomFor(place, Number(radius)));
+                }
             }
         } catch (error) {
             if (!isAborted(error) && !signal.aborted) {
@@ -135,9 +139,6 @@ class Probe {
         fill(this.#answer, phone(nearby, radius_m), edges(best));
         const first = best.items[0]?.edge_server ?? null;
         this.#context.map.showProbe({ ...place, radius_m, decorations: nearby.items, edge: first });
-        if (isFar(place, this.#context.map.center())) {
-            this.#context.map.flyTo(place, CLOSE_ZOOM);
-        }
         // So that the address can be given to somebody; it is not a step to go back to.
         history.replaceState(null, '', `#/probe?${query(place)}&radius=${radius_m}`);
         const in_range = nearby.items.filter((item) => item.in_range).length;

@@ -83,7 +83,7 @@ function row(context, account, pages) {
         { 'data-id': id },
         h('th', { scope: 'row' }, full_name, is_me ? h('span', { class: 'badge' }, 'you') : null, h('div', { class: 'muted' }, email)),
         h('td', {}, role, is_active ? null : h('span', { class: 'badge warn' }, 'disabled')),
-        h('td', {}, last_login ? h('time', { datetime: last_login, title: last_login }, ago(last_login)) : 'never', h('div', { class: 'muted' }, `since ${time(created_at)}`)),
+        h('td', {}, last_login ? h('time', { datetime: last_login, title: last_login }, ago(last_login)) : 'never signed in', h('div', { class: 'muted' }, `made ${time(created_at)}`)),
         h('td', {}, h('div', { class: 'row' }, acts)),
     );
 }

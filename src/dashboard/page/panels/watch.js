@@ -3,6 +3,7 @@
  */
 
 import { Problem } from '../session.js';
+import { explain, isAborted } from './field.js';
 import { whenQuiet } from './pages.js';
 import { load } from './save.js';
 
@@ -26,6 +27,7 @@ export class Watch {
      * @param {(current: Decoration) => void} seen.current
      * @param {() => void} seen.gone
      * @param {() => boolean} seen.is_busy whether a look now would meet what is just being sent
+     * @param {() => boolean} seen.is_gone whether it is known to be deleted, so that there is nothing to look at
      */
     constructor(context, id, seen) {
         this.#context = context;
@@ -34,8 +36,27 @@ export class Watch {
         context.live.addEventListener('decoration', this.#told);
     }
 
-    /** Gives it as it is now. @returns {Promise<Decoration>} */
-    load() {
+    /**
+     * Gives it as it is now; null when that cannot be had, which is told.
+     *
+     * @param {() => void} missing
+     * @param {(why: string) => void} failed
+     * @returns {Promise<Decoration | null>}
+     */
+    async find(missing, failed) {
+        try {
+            return await this.#load();
+        } catch (error) {
+            if (error instanceof Problem && error.status === 404) {
+                missing();
+            } else if (!isAborted(error)) {
+                failed(explain(error));
+            }
+            return null;
+        }
+    }
+
+    #load() {
         return load(this.#context, this.#id, this.#request.signal);
     }
 
@@ -57,12 +78,15 @@ export class Watch {
     };
 
     async #look() {
+        if (this.#seen.is_gone()) {
+            return;
+        }
         if (this.#seen.is_busy()) {
             this.soon();
             return;
         }
         try {
-            const current = await this.load();
+            const current = await this.#load();
             if (this.#seen.is_busy()) {
                 this.soon();
             } else {
