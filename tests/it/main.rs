@@ -12,6 +12,7 @@ mod analysts;
 mod bad_input;
 mod brute_force;
 mod commands;
+mod dashboard;
 mod devices;
 mod discovery;
 mod edge_check;

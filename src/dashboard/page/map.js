@@ -138,16 +138,29 @@ export function createMap(host, live, go) {
                 open(under(event.point));
             }
         });
+        // Once a frame at most, and not while the map moves: it is a search.
+        let looking = 0;
         map.on('mousemove', (/** @type {any} */ event) => {
-            const found = under(event.point);
+            looking ||= requestAnimationFrame(() => {
+                looking = 0;
+                if (!map.isMoving()) {
+                    point(event.point);
+                }
+            });
+        });
+        map.on('mouseout', () => popup.remove());
+        map.on('movestart', () => popup.remove());
+
+        /** @param {any} at */
+        function point(at) {
+            const found = under(at);
             map.getCanvas().style.cursor = found ? 'pointer' : '';
             if (found) {
                 popup.setLngLat(found.geometry.coordinates).setText(hint(found)).addTo(map);
             } else {
                 popup.remove();
             }
-        });
-        map.on('mouseout', () => popup.remove());
+        }
     }
 
     /** @param {any} found */

@@ -6,7 +6,9 @@
 import { cellToBoundary, cellToParent } from '../lib/h3.mjs';
 import { NOTHING } from './colours.js';
 
+/** Time between two updates of the map, and until the next look whether it still moves, in ms. */
 const UPDATE_MS = 1_000;
+const MOVING_MS = 250;
 /** Least count of each colour. */
 export const STEPS = [1, 25, 100, 400, 1_600];
 
@@ -69,6 +71,11 @@ export function follow(map, live) {
     }
 
     function update() {
+        // A map that is being moved is not held up by new data.
+        if (map.isMoving()) {
+            timer = setTimeout(update, MOVING_MS);
+            return;
+        }
         [timer, last_ms, shown_resolution] = [0, Date.now(), resolution(map.getZoom())];
         /** @type {Map<string, number>} */
         const counts = new Map();

@@ -7,8 +7,9 @@ import { FONT, NOTHING, byHealth } from './colours.js';
 import { tiles } from './ground.js';
 import { HEALTH_SIGNS } from '../words.js';
 
-/** Time between two updates of the map, in ms. */
+/** Time between two updates of the map, and until the next look whether it still moves, in ms. */
 const UPDATE_MS = 1_000;
+const MOVING_MS = 250;
 
 export const SOURCES = {
     coverage: { type: 'vector', tiles: [tiles('coverage')], minzoom: 0, maxzoom: 12, promoteId: { coverage: 'id' } },
@@ -85,6 +86,11 @@ export function follow(map, live) {
     }
 
     function update() {
+        // A map that is being moved is not held up by new data.
+        if (map.isMoving()) {
+            timer = setTimeout(update, MOVING_MS);
+            return;
+        }
         const ids = changed ?? new Set([...live.edges.keys(), ...known.keys()]);
         [timer, last_ms, changed] = [0, Date.now(), new Set()];
         const difference = { add: /** @type {any[]} */ ([]), update: /** @type {any[]} */ ([]), remove: /** @type {string[]} */ ([]) };
