@@ -16,6 +16,7 @@ pub mod hub;
 pub mod input;
 mod keys;
 pub mod lifecycle;
+mod maps;
 pub mod metrics;
 pub mod regions;
 pub mod state;

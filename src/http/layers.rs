@@ -39,6 +39,7 @@ pub fn router(state: AppState) -> Router {
     let pages = docs::routes(openapi)
         .merge(crate::hub::pages())
         .merge(crate::dashboard::routes())
+        .merge(crate::maps::ogc_pages())
         .route("/", get(|| async { Redirect::temporary("/docs/") }))
         .route_layer(middleware::from_fn_with_state(state.clone(), access::throttle_pages));
     // Sockets look after themselves: who may open one is looked at there, because a browser cannot send a header.
@@ -103,17 +104,21 @@ impl Around for AroundPages {
 
 /// The documented routes: what OpenAPI publishes is read off these.
 pub(super) fn api_routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::with_openapi(docs::about()).merge(health::routes()).merge(crate::accounts::key_routes()).nest(
-        "/api/v1",
-        crate::decorations::routes()
-            .merge(crate::regions::routes())
-            .merge(crate::edges::routes())
-            .merge(crate::devices::routes())
-            .merge(crate::sync::routes())
-            .merge(crate::metrics::routes())
-            .merge(crate::accounts::routes())
-            .merge(crate::audit::routes()),
-    )
+    OpenApiRouter::with_openapi(docs::about())
+        .merge(health::routes())
+        .merge(crate::accounts::key_routes())
+        .merge(crate::maps::ogc_routes())
+        .nest(
+            "/api/v1",
+            crate::decorations::routes()
+                .merge(crate::regions::routes())
+                .merge(crate::edges::routes())
+                .merge(crate::devices::routes())
+                .merge(crate::sync::routes())
+                .merge(crate::metrics::routes())
+                .merge(crate::accounts::routes())
+                .merge(crate::audit::routes()),
+        )
 }
 
 /// 414 and 431: before anything is looked up.
