@@ -19,6 +19,7 @@ mod editing;
 mod http_basics;
 mod hub;
 mod import;
+mod maps;
 mod metrics;
 mod plans;
 mod schema;

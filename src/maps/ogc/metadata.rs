@@ -97,6 +97,7 @@ pub(super) struct About {
     pub(super) links: Vec<Link>,
     /// What its features lie in; left out when there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Extent, required = false)]
     pub(super) extent: Option<Extent>,
     /// Always `feature`.
     #[schema(example = "feature")]
@@ -167,9 +168,9 @@ pub(super) struct FeaturePage<'a> {
     pub(super) kind: &'static str,
     pub(super) links: &'a [Link],
     pub(super) time_stamp: DateTime<Utc>,
-    /// Known only where nothing is left out: to count all that match can take as long as to read them.
+    /// Only where it is asked for, or nothing is left out: to count all that match can take longer than to read a page.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) number_matched: Option<usize>,
+    pub(super) number_matched: Option<i64>,
     pub(super) number_returned: usize,
     pub(super) features: Features<'a>,
 }

@@ -40,8 +40,8 @@ pub(super) fn about(collection: &Collection) -> Operation {
 pub(super) fn items(collection: &Collection) -> Operation {
     let id = collection.id;
     let time = match collection.time_column {
-        Some(column) => format!("by `{column}`"),
-        None => "which features here do not have: all match every time".to_owned(),
+        Some(column) => format!("Only features whose `{column}` is of this time"),
+        None => "Features here have no time, so that all of them match any".to_owned(),
     };
     let mut parameters = vec![
         json!({
@@ -52,12 +52,12 @@ pub(super) fn items(collection: &Collection) -> Operation {
         }),
         json!({
             "name": "datetime", "in": "query", "required": false,
-            "description": format!("Only features of this time, {time}: a moment such as `2026-11-24T12:00:00Z`, or an interval of two, its ends included, such as `2026-11-24T12:00:00Z/2026-11-25T12:00:00Z`; `..` or nothing for an end leaves it open."),
+            "description": format!("{time}: a moment such as `2026-11-24T12:00:00Z`, or an interval of two, its ends included, such as `2026-11-24T12:00:00Z/2026-11-25T12:00:00Z`; `..` or nothing for an end leaves it open."),
             "schema": {"type": "string", "pattern": "^[^/]+(/[^/]*)?$|^/[^/]+$"},
             "example": "2026-01-01T00:00:00Z/..",
         }),
         json!({
-            "name": "limit", "in": "query", "required": false,
+            "name": "limit", "in": "query", "required": false, "x-clamped": true,
             "description": "Most features of a page; a limit that is larger than the largest counts as that.",
             "schema": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
         }),
@@ -65,6 +65,11 @@ pub(super) fn items(collection: &Collection) -> Operation {
             "name": "cursor", "in": "query", "required": false,
             "description": "Where a page begins, as the link `next` of the page before has it, with the same filters.",
             "schema": {"type": "string"},
+        }),
+        json!({
+            "name": "resultType", "in": "query", "required": false,
+            "description": "With `hits` the answer has no features, only in `numberMatched` how many there are.",
+            "schema": {"type": "string", "enum": ["results", "hits"], "default": "results"},
         }),
         form_parameter(),
     ];
@@ -110,9 +115,14 @@ pub(super) fn schemas(collection: &Collection) -> Vec<(String, RefOr<Schema>)> {
     let properties: Map<String, Value> =
         collection.columns.iter().map(|column| (column.name.to_owned(), property_schema(column))).collect();
     let names: Vec<&str> = collection.columns.iter().map(|column| column.name).collect();
-    let (kind, depth) = match collection.geometry {
-        Geometry::Points(_) => ("Point", "Longitude and latitude."),
-        Geometry::Areas(_) => ("MultiPolygon", "Polygons of rings of longitudes and latitudes."),
+    let position =
+        json!({"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2, "description": "Longitude and latitude."});
+    let (kind, coordinates) = match collection.geometry {
+        Geometry::Points(_) => ("Point", position),
+        Geometry::Areas(_) => {
+            let ring = json!({"type": "array", "items": position, "minItems": 4});
+            ("MultiPolygon", json!({"type": "array", "items": {"type": "array", "items": ring}}))
+        }
     };
     let links = json!({"type": "array", "items": {"$ref": "#/components/schemas/OgcLink"}});
     let feature = json!({
@@ -122,7 +132,7 @@ pub(super) fn schemas(collection: &Collection) -> Vec<(String, RefOr<Schema>)> {
             "id": {"type": "integer", "format": "int64", "description": "Number of the feature."},
             "geometry": {
                 "type": "object", "required": ["type", "coordinates"],
-                "properties": {"type": {"type": "string", "enum": [kind]}, "coordinates": {"type": "array", "items": {}, "description": depth}},
+                "properties": {"type": {"type": "string", "enum": [kind]}, "coordinates": coordinates},
             },
             "properties": {"type": "object", "required": names, "properties": properties},
             "links": links,
@@ -135,7 +145,7 @@ pub(super) fn schemas(collection: &Collection) -> Vec<(String, RefOr<Schema>)> {
             "type": {"type": "string", "enum": ["FeatureCollection"]},
             "links": links,
             "timeStamp": {"type": "string", "format": "date-time", "description": "When it was answered."},
-            "numberMatched": {"type": "integer", "minimum": 0, "description": "Features that match; only where this page has all of them."},
+            "numberMatched": {"type": "integer", "minimum": 0, "description": "Features that match: where this page has all of them, and with `resultType=hits`."},
             "numberReturned": {"type": "integer", "minimum": 0, "description": "Features of this page."},
             "features": {"type": "array", "items": reference(&feature_name(collection))},
         },
@@ -235,6 +245,7 @@ mod tests {
             assert_eq!(bbox["schema"], json!({"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 6}));
             assert_eq!((&bbox["style"], &bbox["explode"]), (&json!("form"), &json!(false)));
             assert_eq!(written["parameters"][2]["schema"], json!({"type": "integer", "minimum": 1, "maximum": 10_000, "default": 100}));
+            assert_eq!(written["parameters"][2]["x-clamped"], true);
             assert_eq!(written["security"], json!([{}]));
             let [(_, feature), (_, page)] = schemas(collection).try_into().unwrap_or_else(|_| panic!("two schemas"));
             let (feature, page) = (serde_json::to_value(feature).expect("writes"), serde_json::to_value(page).expect("writes"));

@@ -74,35 +74,50 @@ pub(super) fn collection(collection: &Collection, about: &About) -> String {
     page(collection.title, &[COLLECTIONS_CRUMB], &body)
 }
 
+/// What a page of features shows.
+pub(super) struct Shown<'a> {
+    pub(super) features: &'a [Feature],
+    /// How many match, where that is known.
+    pub(super) matched: Option<i64>,
+    /// The query that asked for it.
+    pub(super) query: &'a str,
+    pub(super) limit: i64,
+    /// Where the list begins, unless it is here.
+    pub(super) first: Option<String>,
+    pub(super) links: &'a [Link],
+}
+
 /// A page of features, with the form to ask for others.
-pub(super) fn items(collection: &Collection, features: &[Feature], query: &str, limit: i64, first: Option<&str>, links: &[Link]) -> String {
+pub(super) fn items(collection: &Collection, shown: &Shown<'_>) -> String {
+    let Shown { features, matched, query, limit, first, links } = shown;
     let columns = collection.columns.iter().map(|column| format!("<th scope=\"col\">{}</th>", column.name)).collect::<Vec<_>>().concat();
     let rows = features.iter().map(|feature| {
         let id = collection.key.feature(feature.key);
         let cells = collection.columns.iter().zip(&feature.values).map(|(column, value)| cell(column, value));
         let href = collection.path(&format!("/items/{id}"));
-        format!(
-            "<tr><th scope=\"row\"><a href=\"{href}\">{id}</a></th><td>{}</td>{}</tr>",
-            place(&feature.shape),
-            cells.collect::<String>()
-        )
+        let (place, cells) = (place(&feature.shape), cells.collect::<String>());
+        format!("<tr><th scope=\"row\"><a href=\"{href}\">{id}</a></th><td>{place}</td>{cells}</tr>")
     });
     let rows: String = rows.collect();
     let table = if features.is_empty() {
-        "<p>No feature matches.</p>".to_owned()
+        String::new()
     } else {
         let head = format!("<thead><tr><th scope=\"col\">Feature</th><th scope=\"col\">Where</th>{columns}</tr></thead>");
         wide("Features", &format!("{head}<tbody>{rows}</tbody>"))
     };
-    let next =
-        links.iter().find(|link| link.rel == "next").map(|link| format!("<a rel=\"next\" href=\"{}\">Next page</a>", escaped(&link.href)));
-    let first = first.map(|href| format!("<a rel=\"first\" href=\"{}\">First page</a>", escaped(href)));
-    let paging = [first, next].into_iter().flatten().collect::<Vec<_>>().join(" · ");
-    let count = features.len();
+    let next = links.iter().find(|link| link.rel == "next").map(|link| ("next", link.href.as_str(), "Next page"));
+    let paging = [first.as_deref().map(|href| ("first", href, "First page")), next].into_iter().flatten();
+    let paging = paging.map(|(rel, href, name)| format!("<a rel=\"{rel}\" href=\"{}\">{name}</a>", escaped(href)));
+    let heading = match (matched, features.len()) {
+        (Some(1), _) => "1 feature matches".to_owned(),
+        (Some(matched), _) => format!("{matched} features match"),
+        (None, 1) => "1 feature".to_owned(),
+        (None, count) => format!("{count} features"),
+    };
     let body = format!(
-        "{}<h2>{count} feature{}</h2>{table}<p>{paging}</p><h2>Links</h2>{}",
-        form(collection, query, limit),
-        if count == 1 { "" } else { "s" },
+        "{}<h2>{heading}</h2>{table}<p>{}</p><h2>Links</h2>{}",
+        form(collection, query, *limit),
+        paging.collect::<Vec<_>>().join(" · "),
         list_of(links)
     );
     page(&format!("Features: {}", collection.title), &[COLLECTIONS_CRUMB, (&collection.path(""), collection.title)], &body)

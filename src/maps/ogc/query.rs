@@ -35,6 +35,8 @@ pub(super) struct Items {
     pub(super) limit: i64,
     /// Where the page begins.
     pub(super) cursor: Option<Cursor>,
+    /// Whether only their number is asked for.
+    pub(super) hits: bool,
     /// The form asked for.
     pub(super) form: Form,
 }
@@ -72,6 +74,11 @@ impl Items {
         let times = reader.optional("datetime", times);
         let limit = reader.optional("limit", limit);
         let cursor = reader.cursor();
+        let hits = reader.optional_word("resultType", "results, hits", |word| match word {
+            "results" => Some(false),
+            "hits" => Some(true),
+            _ => None,
+        });
         let filters: Vec<_> = collection.filters().map(|column| wanted(&mut reader, column)).collect();
         let read = || {
             let times = times.ok()?.unwrap_or_default();
@@ -79,7 +86,8 @@ impl Items {
             let times = if collection.time_column.is_some() { times } else { Default::default() };
             let bounds = bounds.ok()?.filter(|bounds| !is_world(*bounds));
             let narrowing = Narrowing { bounds, times, filters: filters.into_iter().collect::<Result<_, _>>().ok()? };
-            Some(Self { narrowing, limit: limit.ok()?.unwrap_or(DEFAULT_LIMIT), cursor: cursor.ok()?, form: form.ok()? })
+            let (limit, hits) = (limit.ok()?.unwrap_or(DEFAULT_LIMIT), hits.ok()?.unwrap_or(false));
+            Some(Self { narrowing, limit, cursor: cursor.ok()?, hits, form: form.ok()? })
         };
         let read = read();
         reader.into_faults().all_unreadable().or(read)
@@ -195,7 +203,7 @@ mod tests {
     fn only_what_can_be_read_from_a_parameter_narrows_a_list() {
         for column in COLLECTIONS.iter().flat_map(Collection::filters) {
             assert!(!matches!(column.kind, Kind::Decimal | Kind::Time | Kind::Cell), "{}", column.name);
-            assert!(!["bbox", "datetime", "limit", "cursor", "f"].contains(&column.name), "{}", column.name);
+            assert!(!["bbox", "datetime", "limit", "cursor", "resultType", "f"].contains(&column.name), "{}", column.name);
         }
     }
 

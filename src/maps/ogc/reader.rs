@@ -32,6 +32,14 @@ pub(super) async fn page(
     rows.iter().map(|row| feature(collection, row)).collect()
 }
 
+/// How many features there are.
+pub(super) async fn count(connection: &mut PgConnection, collection: &Collection, narrowing: &Narrowing) -> Result<i64, sqlx::Error> {
+    let mut bound = Bound::default();
+    let conditions = narrowed(&mut bound, collection, narrowing)?;
+    let text = format!("SELECT count(*) FROM {} AS v WHERE {conditions}", collection.view);
+    sqlx::query_scalar_with(AssertSqlSafe(text), bound.arguments).fetch_one(connection).await
+}
+
 /// The one feature with this key.
 pub(super) async fn one(connection: &mut PgConnection, collection: &Collection, key: i64) -> Result<Option<Feature>, sqlx::Error> {
     let text = format!("SELECT {} FROM {} AS v WHERE v.{} = $1", selected(collection), collection.view, collection.key.column());
@@ -60,26 +68,32 @@ fn page_statement(
     limit: i64,
 ) -> Result<(String, PgArguments), sqlx::Error> {
     let mut bound = Bound::default();
-    let after = bound.bind(after)?;
+    let (after, limit) = (bound.bind(after)?, bound.bind(limit)?);
     let (order, goes_on) = match collection.key {
         Key::Gid => ("v.gid", format!("v.gid > {after}")),
         // The order of the cells themselves, because a cell begins with its resolution; in the words of the index.
         Key::Cell => ("v.resolution, v.cell", format!("(v.resolution, v.cell) > (({after} >> 52) & 15, {after})")),
     };
-    let mut conditions = vec![format!("({after}::bigint IS NULL OR {goes_on})"), in_box(&mut bound, collection, narrowing.bounds)?];
+    let conditions = narrowed(&mut bound, collection, narrowing)?;
+    let (selected, view) = (selected(collection), collection.view);
+    let text = format!(
+        "SELECT {selected} FROM {view} AS v WHERE ({after}::bigint IS NULL OR {goes_on}) AND {conditions} ORDER BY {order} LIMIT {limit}"
+    );
+    Ok((text, bound.arguments))
+}
+
+/// What narrows a list.
+fn narrowed(bound: &mut Bound, collection: &Collection, narrowing: &Narrowing) -> Result<String, sqlx::Error> {
+    let mut conditions = vec![in_box(bound, collection, narrowing.bounds)?];
     if let Some(time) = collection.time_column {
         let [from, to] = narrowing.times;
         let (from, to) = (bound.bind(from)?, bound.bind(to)?);
-        conditions.push(format!("({from}::timestamptz IS NULL OR v.{time} >= {from})"));
-        conditions.push(format!("({to}::timestamptz IS NULL OR v.{time} <= {to})"));
+        conditions.push(format!("({from}::timestamptz IS NULL OR v.{time} >= {from}) AND ({to}::timestamptz IS NULL OR v.{time} <= {to})"));
     }
     for (column, wanted) in collection.filters().zip(&narrowing.filters) {
-        conditions.push(is_wanted(&mut bound, column, wanted)?);
+        conditions.push(is_wanted(bound, column, wanted)?);
     }
-    let limit = bound.bind(limit)?;
-    let (selected, view, conditions) = (selected(collection), collection.view, conditions.join(" AND "));
-    let text = format!("SELECT {selected} FROM {view} AS v WHERE {conditions} ORDER BY {order} LIMIT {limit}");
-    Ok((text, bound.arguments))
+    Ok(conditions.join(" AND "))
 }
 
 /// What is read of a feature: key, geometry, and each column as the one type that its kind is read as.

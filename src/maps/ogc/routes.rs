@@ -64,7 +64,7 @@ struct FormParam {
 async fn landing_page(asked: Asked) -> Result<Response, ApiError> {
     let form = read_form(&asked.query, &asked.headers)?;
     let url = |path: &str| asked.origin.url(path);
-    let mut links = in_its_forms(&asked.origin, ROOT, form, JSON, "This page");
+    let mut links = in_its_forms(&asked.origin, ROOT, form, JSON, "Landing page");
     links.extend([
         Link::new("service-desc", OPENAPI_3_0, url(API_PATH), "This part of the interface in OpenAPI 3.0"),
         Link::new("service-desc", JSON, url(OPENAPI_PATH), "The whole interface in OpenAPI 3.1"),
@@ -145,30 +145,40 @@ async fn read_collection(State(state): State<AppState>, asked: Asked, collection
 }
 
 async fn list_items(State(state): State<AppState>, asked: Asked, collection: &'static Collection) -> Result<Response, ApiError> {
-    let Items { narrowing, limit, cursor, form } = Items::read(collection, &asked.query, &asked.headers)?;
+    let Items { narrowing, limit, cursor, hits, form } = Items::read(collection, &asked.query, &asked.headers)?;
     let scope = format!("ogc {} {narrowing:?}", collection.id);
     let position = |bytes: &[u8]| Some(i64::from_be_bytes(bytes.try_into().ok()?));
     let after = state.cursor_key.open_at(&scope, cursor.as_ref(), position)?;
-    let read = state.db.shaped().run("reading features of a collection", |connection| {
-        let narrowing = narrowing.clone();
-        Box::pin(async move { reader::page(connection, collection, &narrowing, after, limit + 1).await })
-    });
-    let mut features = read.await?;
-    let next = state.cursor_key.cut_page(&scope, &mut features, limit, |last| last.key.to_be_bytes().to_vec());
     let path = collection.path("/items");
     let mut links = item_links(&asked, collection, &path, form);
-    if let Some(cursor) = &next {
-        let media_type = if form == Form::Json { GEO_JSON } else { HTML };
-        links.push(Link::new("next", media_type, asked.next(&path, cursor), "The next page"));
+    let (mut features, mut matched) = (Vec::new(), None);
+    if hits {
+        let read = state.db.shaped().run("counting features of a collection", |connection| {
+            let narrowing = narrowing.clone();
+            Box::pin(async move { reader::count(connection, collection, &narrowing).await })
+        });
+        matched = Some(read.await?);
+    } else {
+        let read = state.db.shaped().run("reading features of a collection", |connection| {
+            let narrowing = narrowing.clone();
+            Box::pin(async move { reader::page(connection, collection, &narrowing, after, limit + 1).await })
+        });
+        features = read.await?;
+        let next = state.cursor_key.cut_page(&scope, &mut features, limit, |last| last.key.to_be_bytes().to_vec());
+        if let Some(cursor) = &next {
+            let media_type = if form == Form::Json { GEO_JSON } else { HTML };
+            links.push(Link::new("next", media_type, asked.next(&path, cursor), "The next page"));
+        } else if after.is_none() {
+            matched = i64::try_from(features.len()).ok();
+        }
     }
     match form {
         Form::Json => {
-            let whole = after.is_none() && next.is_none();
             let page = FeaturePage {
                 kind: "FeatureCollection",
                 links: &links,
                 time_stamp: state.clock.now(),
-                number_matched: whole.then_some(features.len()),
+                number_matched: matched,
                 number_returned: features.len(),
                 features: Features { collection, features: &features },
             };
@@ -176,7 +186,8 @@ async fn list_items(State(state): State<AppState>, asked: Asked, collection: &'s
         }
         Form::Html => {
             let first = after.is_some().then(|| asked.first(&path));
-            Ok(as_page(page::items(collection, &features, &asked.query, limit, first.as_deref(), &links), &links))
+            let shown = page::Shown { features: &features, matched, query: &asked.query, limit, first, links: &links };
+            Ok(as_page(page::items(collection, &shown), &links))
         }
     }
 }
