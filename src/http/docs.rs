@@ -28,6 +28,7 @@ pub const OPENAPI_PATH: &str = "/openapi.json";
         (name = "metrics", description = "What was measured."),
         (name = "maps", description = "Vector tiles, for MapLibre, QGIS and GDAL."),
         (name = "accounts", description = "Signing in, and who may do what."),
+        (name = "features", description = "OGC API – Features: what is public, for GIS tools; the landing page is at [/ogc](/ogc). As its standard has it, all bad values are 400 here."),
         (name = "audit", description = "Who changed what and when."),
         (name = "health", description = "For orchestrators."),
     ),

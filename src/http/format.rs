@@ -29,24 +29,25 @@ impl<S: Sync> FromRequestParts<S> for Format {
 }
 
 impl Format {
-    /// The better liked of the two media types; the first named wins a tie, and wildcards mean JSON.
     fn asked_for(headers: &HeaderMap) -> Self {
-        let mut best = (0.0, Self::Json);
-        let ranges = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
-        for range in ranges {
-            let mut parts = range.split(';').map(str::trim);
-            let format = match parts.next().map(str::to_ascii_lowercase).as_deref() {
-                Some(GEO_JSON) => Self::GeoJson,
-                Some("application/json") => Self::Json,
-                _ => continue,
-            };
-            let quality = parts.find_map(|part| part.strip_prefix("q=")).and_then(|q| q.parse().ok()).unwrap_or(1.0_f64);
-            if quality > best.0 {
-                best = (quality, format);
-            }
-        }
-        best.1
+        best_liked(headers, &[(GEO_JSON, Self::GeoJson), ("application/json", Self::Json)]).unwrap_or(Self::Json)
     }
+}
+
+/// The best liked of the media types offered, by `Accept`; the first named wins a tie, and wildcards name nothing.
+pub(crate) fn best_liked<T: Copy>(headers: &HeaderMap, offers: &[(&str, T)]) -> Option<T> {
+    let mut best = (0.0, None);
+    let ranges = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    for range in ranges {
+        let mut parts = range.split(';').map(str::trim);
+        let named = parts.next().and_then(|name| offers.iter().find(|(offer, _)| offer.eq_ignore_ascii_case(name)));
+        let Some((_, offer)) = named else { continue };
+        let quality = parts.find_map(|part| part.strip_prefix("q=")).and_then(|q| q.parse().ok()).unwrap_or(1.0_f64);
+        if quality > best.0 {
+            best = (quality, Some(*offer));
+        }
+    }
+    best.1
 }
 
 /// One page of a list.

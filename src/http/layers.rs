@@ -39,6 +39,7 @@ pub fn router(state: AppState) -> Router {
     let pages = docs::routes(openapi)
         .merge(crate::hub::pages())
         .merge(crate::dashboard::routes())
+        .merge(crate::maps::pages())
         .route("/", get(|| async { Redirect::temporary("/docs/") }))
         .route_layer(middleware::from_fn_with_state(state.clone(), access::throttle_pages));
     // Sockets look after themselves: who may open one is looked at there, because a browser cannot send a header.

@@ -83,7 +83,7 @@ impl QueryReader {
     }
 
     /// The faults found, the unknown parameters among them.
-    pub(super) fn into_faults(mut self) -> Faults {
+    pub(crate) fn into_faults(mut self) -> Faults {
         for parameter in self.parameters.iter().filter(|parameter| !parameter.asked_for) {
             self.faults.unreadable(&parameter.name, "unknown", "is not a parameter of this route");
         }
@@ -145,6 +145,17 @@ impl QueryReader {
             }
         }
         None
+    }
+
+    /// A parameter that may be given in a form of the caller's own, who says with a code and in words why it cannot be
+    /// read; `Err(())` when a fault was noted.
+    pub(crate) fn optional<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&str) -> Result<T, (&'static str, String)>,
+    ) -> Result<Option<T>, ()> {
+        let Some(text) = self.take(name) else { return Ok(None) };
+        read(&text).map(Some).map_err(|(code, detail)| self.faults.unreadable(name, code, detail))
     }
 
     /// How many items a page may have.

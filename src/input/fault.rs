@@ -79,6 +79,11 @@ impl Faults {
         self.0.extend(faults.0.into_iter().map(|fault| FieldFault { field: format!("{name}.{}", fault.field), ..fault }));
     }
 
+    /// The same faults, all of them as what cannot be read: for interfaces whose standard knows no difference.
+    pub(crate) fn all_unreadable(self) -> Self {
+        Self(self.0.into_iter().map(|fault| FieldFault { kind: FaultKind::Unreadable, ..fault }).collect())
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.0.len()

@@ -1,7 +1,9 @@
-//! What maps are drawn from: vector tiles.
+//! What maps and GIS tools read: vector tiles, and OGC API – Features.
 
+mod ogc;
 mod tiles;
 
+pub(crate) use ogc::pages;
 pub(crate) use tiles::{Tiles, heed};
 
 use utoipa_axum::router::OpenApiRouter;
@@ -10,5 +12,5 @@ use crate::state::AppState;
 
 /// The routes of this feature, at the root.
 pub(crate) fn routes() -> OpenApiRouter<AppState> {
-    tiles::routes()
+    tiles::routes().merge(ogc::routes())
 }

@@ -81,9 +81,10 @@ async fn the_policy_lets_nothing_in_from_elsewhere_and_no_inline_code() {
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
     }
     for (file, text) in files() {
-        let elsewhere = text.replace("http://www.w3.org/2000/svg", "").lines().any(|line| {
-            ["'http://", "'https://", "\"http://", "\"https://", "url(", "@import"].iter().any(|mark| line.contains(mark))
-        });
+        let elsewhere = text
+            .replace("http://www.w3.org/2000/svg", "")
+            .lines()
+            .any(|line| ["'http://", "'https://", "\"http://", "\"https://", "url(", "@import"].iter().any(|mark| line.contains(mark)));
         assert!(!elsewhere, "{file} refers to elsewhere");
         assert!(!text.contains("innerHTML") && !text.contains("insertAdjacentHTML"), "{file} makes markup out of text");
     }

@@ -4,7 +4,8 @@
 use serde_json::Value;
 
 use super::fields::fields;
-use super::markdown::{escaped, html, inline};
+use super::markdown::{html, inline};
+use crate::http::escaped;
 
 const STYLE: &str = include_str!("page.css");
 

@@ -14,6 +14,8 @@ pub(super) struct Parameter {
     /// As it stands in a query string.
     pub(super) example: String,
     pub(super) schema: Value,
+    /// Whether a value above its largest counts as that.
+    pub(super) is_clamped: bool,
 }
 
 /// A route that is read with GET.
@@ -47,6 +49,11 @@ impl Route {
 }
 
 impl Route {
+    /// The status for what deserves this one elsewhere: a route that announces no 422 answers all that is bad with 400.
+    pub(super) fn status(&self, status: u16) -> u16 {
+        if self.statuses.contains(&status) { status } else { 400 }
+    }
+
     fn has_optional_circle(&self) -> bool {
         self.query.iter().any(|parameter| parameter.name == "lat" && !parameter.required)
     }
@@ -55,7 +62,11 @@ impl Route {
 impl Parameter {
     fn of(value: &Value) -> Self {
         let schema = value["schema"].clone();
-        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let text = |value: &Value| match value {
+            Value::String(text) => text.clone(),
+            Value::Array(items) => items.iter().map(Value::to_string).collect::<Vec<_>>().join(","),
+            other => other.to_string(),
+        };
         let given =
             value.get("example").or_else(|| schema.get("example")).or_else(|| schema.get("default")).or_else(|| schema["enum"].get(0));
         let example = given.map(text);
@@ -63,7 +74,7 @@ impl Parameter {
         let required = value["required"] == true;
         assert!(!required || example.is_some(), "{name} is required: OpenAPI should give an example, for people and for this test");
         let otherwise = if schema["type"] == "boolean" { "true" } else { "art" };
-        Self { name, required, example: example.unwrap_or_else(|| otherwise.to_owned()), schema }
+        Self { name, required, example: example.unwrap_or_else(|| otherwise.to_owned()), schema, is_clamped: value["x-clamped"] == true }
     }
 
     pub(super) fn kind(&self) -> &str {
@@ -113,6 +124,7 @@ pub(super) async fn served() -> (TestServer, Vec<Route>) {
     let device = sqlx::query("INSERT INTO ar.device_connections (device_id, user_id) VALUES ('phone-1', $1)");
     device.bind(admin.id).execute(&t.sql).await.expect("puts it in");
     t.fold_counts().await;
+    t.draw_cells().await;
     let document = t.get("/openapi.json").await.ok().json();
     let mut routes = Vec::new();
     for (template, item) in document["paths"].as_object().expect("paths") {

@@ -92,8 +92,14 @@ const ODD_TEXTS: &[&str] = &[
     "%20",
 ];
 
+/// How OpenAPI describes a moment or an interval.
+const INTERVAL: &str = "^[^/]+(/[^/]*)?$|^/[^/]+$";
+
 /// How OpenAPI describes a length of time.
 const DURATION: &str = "^[0-9]+[smhd]$";
+
+/// Whole numbers that are larger than any limit.
+const ABOVE_ALL: [&str; 5] = ["1000000000", "2147483648", "9223372036854775807", "9223372036854775808", "99999999999999999999999999"];
 
 /// Values to refuse, with the status to refuse them with.
 pub(super) fn bad_values(parameter: &Parameter) -> Vec<(String, u16)> {
@@ -108,19 +114,13 @@ pub(super) fn bad_values(parameter: &Parameter) -> Vec<(String, u16)> {
         "integer" => {
             add(NO_NUMBERS, 400);
             add(&["1.5", "1.0", "1e3", "1e0", "-1.0"], 400);
-            add(&out_of_range(parameter, 1.0), 422);
-            add(
-                &[
-                    "1000000000",
-                    "-1000000000",
-                    "2147483648",
-                    "9223372036854775807",
-                    "9223372036854775808",
-                    "-9223372036854775809",
-                    "99999999999999999999999999",
-                ],
-                422,
-            );
+            let beyond = out_of_range(parameter, 1.0);
+            // What lies above is the largest where a parameter is clamped.
+            add(if parameter.is_clamped { &beyond[..1] } else { &beyond }, 422);
+            add(&["-1000000000", "-9223372036854775809"], 422);
+            if !parameter.is_clamped {
+                add(&ABOVE_ALL, 422);
+            }
         }
         "string" if parameter.schema.get("enum").is_some() => {
             add(&["", "nonsense", "%20"], 422);
@@ -167,6 +167,22 @@ pub(super) fn bad_values(parameter: &Parameter) -> Vec<(String, u16)> {
             add(&["", "now", "2026-11-24", "1795521600", "2026-02-30T12:00:00Z", "2026-11-24T25:00:00Z", "24.11.2026", "null"], 400);
             add(&["2026-11-24T12:00:00", "%2B10000-01-01T00:00:00Z", "0000-01-01T00:00:00Z"], 422);
         }
+        "array" => {
+            // A box: all of it is one parameter, so all that is wrong with it is one fault.
+            add(NO_NUMBERS, 400);
+            add(&["1", "1,2", "1,2,3", "1,2,3,4,5", "1,2,3,4,5,6,7", "1,2,3,", ",1,2,3", "1;2;3;4", "1, 2, 3, 4", "1%202%203%204"], 400);
+            add(&["1,2,3,NaN", "1,2,3,inf", "1,2,3,1e400", "[1,2,3,4]", "1,2,3,4%00", "a,b,c,d", "1,2,+3,4", "1,,2,3"], 400);
+            add(&["-180.1,0,1,1", "0,-90.1,1,1", "0,0,180.1,1", "0,0,1,90.1", "0,1,1,0", "0,0,5,1,1,4", "0,0,x,1,1,4"], 422);
+        }
+        "string" if parameter.schema["pattern"] == INTERVAL => {
+            add(CONTROLS, 400);
+            add(
+                &["", "..", "/", "../..", "../", "/..", "now", "2026-11-24", "2026-11", "2026-11-24T12:00:00Z/now", "2026-02-30T12:00:00Z"],
+                400,
+            );
+            add(&["2026-11-24T12:00:00Z/P1D", "2026-11-24T12:00:00Z/../..", "2026-11-24T12:00:00Z,2026-11-25T12:00:00Z", "null"], 400);
+            add(&["2026-11-24T12:00:00", "2026-11-25T12:00:00Z/2026-11-24T12:00:00Z", "%2B10000-01-01T00:00:00Z/.."], 422);
+        }
         "string" if parameter.schema["pattern"] == DURATION => {
             add(CONTROLS, 400);
             add(&["", "5", "m", "%20", "-5m", "+5m", "1.5h", "5%20m", "5M", "PT5M", "5min", "0x5s", "%D9%A1s", "5%C3%A9", "null"], 400);
@@ -192,15 +208,32 @@ pub(super) fn good_values(parameter: &Parameter) -> Vec<String> {
             let spellings = if parameter.kind() == "number" {
                 vec!["-0.0", "0", "0.0", "5e0", "5E0", "0.000000000000000000001", "1e-300", "5e%2B0"]
             } else {
-                vec!["007", "5"]
+                vec!["005", "5"]
             };
-            extremes.chain(spellings.into_iter().map(str::to_owned)).collect()
+            let above = ABOVE_ALL.into_iter().filter(|_| parameter.is_clamped).map(str::to_owned);
+            extremes.chain(spellings.into_iter().map(str::to_owned)).chain(above).collect()
         }
         "string" if parameter.schema.get("enum").is_some() => {
             parameter.schema["enum"].as_array().expect("words").iter().map(|word| word.as_str().expect("a word").to_owned()).collect()
         }
         "string" if parameter.name == "cursor" => Vec::new(),
         "boolean" => vec!["true".to_owned(), "false".to_owned()],
+        "array" => ["1,2,3,4", "170,-10,-170,10", "-180,-90,180,90", "1,1,1,1", "1,2,-5,3,4,5", "1e0,2,3.5,4", "180,90,-180,90"]
+            .map(str::to_owned)
+            .to_vec(),
+        "string" if parameter.schema["pattern"] == INTERVAL => {
+            let [from, to] = ["2026-11-24T12:00:00Z", "2026-11-24T13:00:00.5%2B00:00"];
+            [
+                format!("{from}/{to}"),
+                format!("{from}%2F.."),
+                format!("../{to}"),
+                format!("{from}/"),
+                format!("/{to}"),
+                from.to_owned(),
+                format!("{from}/{from}"),
+            ]
+            .to_vec()
+        }
         "string" if parameter.schema["pattern"] == DURATION => ["30s", "5m", "007m", "1h", "24h", "1d"].map(str::to_owned).to_vec(),
         "string" if parameter.schema["format"] == "uuid" => vec![parameter.example.clone(), parameter.example.to_uppercase()],
         "string" if parameter.schema["format"] == "date-time" => {

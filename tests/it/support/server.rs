@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use ar_supervisor::background;
 use ar_supervisor::config::{DatabaseConfig, Environment};
 use ar_supervisor::db::Db;
+use ar_supervisor::geo::{Cell, Geom};
 use ar_supervisor::http::{ConnectionLimits, Tls, router, serve};
 use ar_supervisor::lifecycle::Lifecycle;
 use ar_supervisor::state::AppState;
@@ -203,6 +204,18 @@ impl TestServer {
             (begun.execute(&self.sql).await.expect("moves time").rows_affected() == 1).then_some(())
         })
         .await;
+    }
+
+    /// Puts in the outlines of all counted cells, as those who write decorations by the API do.
+    pub(crate) async fn draw_cells(&self) {
+        let cells: Vec<i64> =
+            sqlx::query_scalar("SELECT DISTINCT cell FROM ar.decoration_counts").fetch_all(&self.sql).await.expect("reads the cells");
+        let outlines: Vec<_> = cells.iter().map(|&cell| Geom(Cell::from_db(cell).expect("a cell").outline())).collect();
+        let draw = sqlx::query(
+            "INSERT INTO ar.h3_cells (cell, resolution, boundary) SELECT cell, (cell >> 52) & 15, boundary
+             FROM unnest($1::bigint[], $2::geometry[]) AS c (cell, boundary) ON CONFLICT DO NOTHING",
+        );
+        draw.bind(cells).bind(outlines).execute(&self.sql).await.expect("the outlines go in");
     }
 
     /// Folds what writers left for the counts by cell. The service folds by itself, too, and one at a time does.
