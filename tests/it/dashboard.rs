@@ -25,19 +25,15 @@ fn files() -> BTreeMap<String, String> {
     files
 }
 
-/// What a page or a module loads: what stands in quotes after these.
+/// What a page or a module loads, or takes types of: what stands in quotes after these.
 fn references(text: &str) -> impl Iterator<Item = &str> {
     const BEFORE: [&str; 6] = ["<link rel=\"stylesheet\" href=", "<link rel=\"icon\" href=", "src=", "from ", "import(", "new URL("];
-    // Comments name types of other modules.
-    let lines = text.lines().filter(|line| !line.trim_start().starts_with(['*', '/']));
-    lines.flat_map(|line| {
-        BEFORE.into_iter().flat_map(move |before| {
-            let quoted = line.split(before).skip(1).filter_map(|rest| {
-                let quote = rest.chars().next().filter(|first| ['"', '\''].contains(first))?;
-                rest[1..].split_once(quote).map(|(reference, _)| reference)
-            });
-            quoted.filter(|reference| reference.contains('.'))
-        })
+    BEFORE.into_iter().flat_map(move |before| {
+        let quoted = text.split(before).skip(1).filter_map(|rest| {
+            let quote = rest.chars().next().filter(|first| ['"', '\''].contains(first))?;
+            rest[1..].split_once(quote).map(|(reference, _)| reference)
+        });
+        quoted.filter(|reference| reference.contains('.'))
     })
 }
 

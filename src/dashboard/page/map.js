@@ -118,7 +118,7 @@ export function createMap(host, live, go) {
         });
         ready(() => {
             layer_switches.apply();
-            ends.push(edges.follow(map, live), devices.follow(map, live), decorations.follow(live, () => reload('decorations')));
+            ends.push(edges.follow(map, live, () => reload('coverage')), devices.follow(map, live), decorations.follow(live, () => reload('decorations')));
             appearance.addEventListener('theme', dress);
             live.addEventListener('state', mend);
             ends.push(() => {

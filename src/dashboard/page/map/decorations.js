@@ -7,6 +7,8 @@ import { tiles } from './ground.js';
 
 /** Least time between two fetches because something changed, in ms. */
 const RELOAD_MS = 3_000;
+/** Counts seen from afar are some seconds behind: so long after the last change they are fetched once more. */
+const SETTLED_MS = 15_000;
 
 export const SOURCES = { decorations: { type: 'vector', tiles: [tiles('decorations')], minzoom: 0, maxzoom: 14 } };
 
@@ -49,16 +51,21 @@ export function layers(colours) {
  */
 export function follow(live, reload) {
     let timer = 0;
+    let settling = 0;
     let last_ms = 0;
+    const now = () => {
+        [timer, last_ms] = [0, Date.now()];
+        reload();
+    };
     const changed = () => {
-        timer ||= setTimeout(() => {
-            [timer, last_ms] = [0, Date.now()];
-            reload();
-        }, Math.max(0, last_ms + RELOAD_MS - Date.now()));
+        timer ||= setTimeout(now, Math.max(0, last_ms + RELOAD_MS - Date.now()));
+        clearTimeout(settling);
+        settling = setTimeout(now, SETTLED_MS);
     };
     live.addEventListener('decoration', changed);
     return () => {
         clearTimeout(timer);
+        clearTimeout(settling);
         live.removeEventListener('decoration', changed);
     };
 }

@@ -69,10 +69,11 @@ function properties(edge) {
  *
  * @param {any} map
  * @param {import('../live.js').Live} live
+ * @param {() => void} reloadAreas
  * @returns {() => void} ends it
  */
-export function follow(map, live) {
-    /** What the map shows, by id. @type {Map<string, {lng: number, lat: number, shown: ReturnType<typeof properties>}>} */
+export function follow(map, live, reloadAreas) {
+    /** What the map shows, by id. @type {Map<string, {lng: number, lat: number, version: number, shown: ReturnType<typeof properties>}>} */
     const known = new Map();
     /** @type {Set<string> | null} */
     let changed = null;
@@ -81,7 +82,11 @@ export function follow(map, live) {
 
     /** @param {any} event */
     function note({ detail }) {
-        changed = detail === null || changed === null ? null : new Set([...changed, ...detail]);
+        if (detail === null) {
+            changed = null;
+        } else {
+            detail.forEach((/** @type {string} */ id) => changed?.add(id));
+        }
         timer ||= setTimeout(update, Math.max(0, last_ms + UPDATE_MS - Date.now()));
     }
 
@@ -94,6 +99,8 @@ export function follow(map, live) {
         const ids = changed ?? new Set([...live.edges.keys(), ...known.keys()]);
         [timer, last_ms, changed] = [0, Date.now(), new Set()];
         const difference = { add: /** @type {any[]} */ ([]), update: /** @type {any[]} */ ([]), remove: /** @type {string[]} */ ([]) };
+        const known_before = known.size;
+        let are_areas_old = false;
         for (const id of ids) {
             const edge = live.edges.get(id);
             const before = known.get(id);
@@ -103,7 +110,8 @@ export function follow(map, live) {
                 area(id, { gone: true });
                 continue;
             }
-            const now = { lng: edge.lng, lat: edge.lat, shown: properties(edge) };
+            const now = { lng: edge.lng, lat: edge.lat, version: edge.version, shown: properties(edge) };
+            are_areas_old ||= known_before > 0 && before?.version !== edge.version;
             known.set(id, now);
             if (before?.shown.health !== now.shown.health) {
                 area(id, { gone: false, health: now.shown.health });
@@ -117,6 +125,9 @@ export function follow(map, live) {
         }
         if (difference.add.length + difference.update.length + difference.remove.length > 0) {
             map.getSource('edges').updateData(difference);
+        }
+        if (are_areas_old) {
+            reloadAreas();
         }
     }
 
