@@ -86,7 +86,3 @@ CREATE INDEX edge_servers_drawn_area_gist ON ar.edge_servers USING gist ((
 )) WHERE is_active AND deleted_at IS NULL;
 -- The density of the cells of a box.
 CREATE INDEX device_density_cell_idx ON gis.device_density (cell, bucket_start);
--- Every sequence says what it counts.
-COMMENT ON SEQUENCE ar.decorations_gid_seq IS 'Numbers for decorations.gid.';
-COMMENT ON SEQUENCE ar.edge_servers_gid_seq IS 'Numbers for edge_servers.gid.';
-COMMENT ON SEQUENCE ar.regions_gid_seq IS 'Numbers for regions.gid.';
