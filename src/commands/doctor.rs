@@ -267,7 +267,7 @@ async fn schema(connection: &mut PgConnection) -> Finding {
 /// Every index that a migration makes must be there and valid.
 async fn indexes(connection: &mut PgConnection) -> Finding {
     let valid: Vec<String> = sqlx::query_scalar(
-        "SELECT c.relname::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE c.relnamespace = to_regnamespace('ar') AND i.indisvalid",
+        "SELECT c.relname::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE c.relnamespace IN (to_regnamespace('ar'), to_regnamespace('gis')) AND i.indisvalid",
     )
     .fetch_all(connection)
     .await
@@ -278,8 +278,7 @@ async fn indexes(connection: &mut PgConnection) -> Finding {
     let wanted: Vec<&str> = made.filter(|name| !dropped.iter().any(|dropped| dropped.strip_prefix("ar.") == Some(name))).collect();
     let missing: Vec<&str> = wanted.iter().copied().filter(|name| !valid.iter().any(|valid| valid == name)).collect();
     if !missing.is_empty() {
-        let cure =
-            "REINDEX INDEX CONCURRENTLY ar.<name> for an invalid one; for a missing one, run its CREATE INDEX from the folder migrations/";
+        let cure = "REINDEX INDEX CONCURRENTLY <schema>.<name> for an invalid one; for a missing one, run its CREATE INDEX from the folder migrations/";
         return fault(format!("missing or invalid: {}", missing.join(", ")), cure);
     }
     Ok(format!("all {} are there and valid", wanted.len()))
@@ -292,6 +291,19 @@ async fn analyst(connection: &mut PgConnection) -> Finding {
         return fault(
             "role ar_analyst is missing",
             "as a superuser: CREATE ROLE ar_analyst LOGIN; then ar-supervisor migrate after UPDATE ar.meta SET value = '' WHERE key = 'sql_layer'",
+        );
+    }
+    let told: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'ar.device_connections'::regclass AND attname IN ('position', 'cell_centre') AND attstattarget <> 0)",
+    )
+    .fetch_one(&mut *connection)
+    .await
+    .map_err(unexpected)?;
+    if told {
+        return fault(
+            "statistics are kept of where devices are, and PostGIS shows them to everybody",
+            "ALTER TABLE ar.device_connections ALTER position SET STATISTICS 0, ALTER cell_centre SET STATISTICS 0, \
+             ALTER position TYPE geography(Point, 4326), ALTER cell_centre TYPE geography(Point, 4326)",
         );
     }
     let rights: (bool, bool, bool) = sqlx::query_as(
