@@ -5,7 +5,7 @@ BEGIN ATOMIC
     FROM (
         SELECT ST_AsMVT(drawn, 'decorations', 4096, 'geom', 'gid') AS mvt
         FROM (
-            SELECT gis.h3_hex(c.cell) AS cell, c.n AS count, (c.cell >> 24) & 4294967295 AS gid, gis.tile_point(tile_z, tile_x, tile_y, c.place) AS geom
+            SELECT gis.h3_hex(c.cell) AS cell, c.n AS count, gis.h3_gid(c.cell) AS gid, gis.tile_point(tile_z, tile_x, tile_y, c.place) AS geom
             FROM gis.tile_clusters(tile_z, tile_x, tile_y) AS c
         ) AS drawn
     ) AS clusters

@@ -4,7 +4,7 @@ BEGIN ATOMIC
     SELECT ST_AsMVT(drawn, 'device_density', 4096, 'geom', 'gid')
     FROM (
         SELECT gis.h3_hex(s.cell) AS cell, s.users, to_char(s.bucket_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS bucket_start,
-               (s.cell >> 24) & 4294967295 AS gid, gis.tile_area(tile_z, tile_x, tile_y, o.boundary) AS geom
+               gis.h3_gid(s.cell) AS gid, gis.tile_area(tile_z, tile_x, tile_y, o.boundary) AS geom
         FROM (
             SELECT gis.h3_parent(d.cell, (ARRAY[1, 2, 2, 3, 4, 4, 5, 5, 7])[least(tile_z, 8) + 1]) AS cell, d.bucket_start, sum(d.users) AS users
             FROM gis.device_density d

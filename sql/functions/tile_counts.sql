@@ -7,16 +7,19 @@ BEGIN ATOMIC
            (c.min_lat_deg + c.max_lat_deg) / 2
     FROM (SELECT t.*, (ARRAY[0, 0, 1, 2, 2, 3, 4, 4, 5])[tile_z + 1] AS resolution FROM gis.tile_bounds(tile_z, tile_x, tile_y, 1.0 / 64) AS t) AS t
     -- Down the tree of cells, by one range of the key a step: what lies in a cell lies within the extent of each of
-    -- its ancestors. OFFSET 0, because the planner would rather read a whole resolution than look up a few ranges.
+    -- its ancestors; one wider than half the Earth, at the antimeridian or a pole, is taken to lie anywhere.
+    -- OFFSET 0, because the planner would rather read a whole resolution than look up a few ranges.
     JOIN gis.decoration_totals a ON a.resolution = least(t.resolution, 1)
         AND a.min_lat_deg <= t.north_deg AND a.max_lat_deg >= t.south_deg
-        AND (a.min_lng_deg <= t.east_deg AND a.max_lng_deg >= t.west_deg OR a.max_lng_deg >= t.west_deg + 360 OR a.min_lng_deg <= t.east_deg - 360)
+        AND (a.min_lng_deg <= t.east_deg AND a.max_lng_deg >= t.west_deg OR a.max_lng_deg >= t.west_deg + 360 OR a.min_lng_deg <= t.east_deg - 360
+             OR a.max_lng_deg - a.min_lng_deg > 180)
     CROSS JOIN LATERAL (
         SELECT b.cell FROM gis.decoration_totals b
         WHERE b.resolution = least(t.resolution, 3)
           AND b.cell BETWEEN gis.h3_first(a.cell, least(t.resolution, 3)) AND gis.h3_last(a.cell, least(t.resolution, 3))
           AND b.min_lat_deg <= t.north_deg AND b.max_lat_deg >= t.south_deg
-          AND (b.min_lng_deg <= t.east_deg AND b.max_lng_deg >= t.west_deg OR b.max_lng_deg >= t.west_deg + 360 OR b.min_lng_deg <= t.east_deg - 360)
+          AND (b.min_lng_deg <= t.east_deg AND b.max_lng_deg >= t.west_deg OR b.max_lng_deg >= t.west_deg + 360 OR b.min_lng_deg <= t.east_deg - 360
+             OR b.max_lng_deg - b.min_lng_deg > 180)
         OFFSET 0
     ) AS b
     CROSS JOIN LATERAL (

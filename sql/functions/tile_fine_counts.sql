@@ -12,7 +12,8 @@ BEGIN ATOMIC
             FROM gis.tile_bounds(tile_z, tile_x, tile_y, 1.0 / 64) AS t,
                 -- So far around the tile that a cell whose middle lies in it is whole: no cell is wider.
                 LATERAL (SELECT CASE WHEN tile_z = 9 THEN 12000 ELSE 4800 END / 110574.0 AS reach_deg) AS r,
-                LATERAL (SELECT r.reach_deg / cos(radians(least(89.9, greatest(abs(t.south_deg), abs(t.north_deg)) + r.reach_deg))) AS stretch_deg) AS s
+                LATERAL (SELECT greatest(abs(t.south_deg), abs(t.north_deg)) + r.reach_deg AS farthest_deg) AS l,
+                LATERAL (SELECT CASE WHEN l.farthest_deg < 89.9 THEN r.reach_deg / cos(radians(l.farthest_deg)) ELSE 360 END AS stretch_deg) AS s
         ) AS t
         JOIN gis.decorations d
             ON d.geom && ST_MakeEnvelope(greatest(t.west, -180), t.south, least(t.east, 180), t.north, 4326)

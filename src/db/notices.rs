@@ -45,8 +45,8 @@ impl Notice {
     fn read(payload: &str) -> Option<Self> {
         let (kind, id) = payload.split_once(':')?;
         match kind {
-            "placed" => return block(id).map(Self::Placed),
-            "counted" => return block(id).map(Self::Counted),
+            "placed" => return Self::of_block(id, Self::Placed),
+            "counted" => return Self::of_block(id, Self::Counted),
             "regions" => return Some(Self::Regions),
             "density" => return Some(Self::Density),
             _ => {}
@@ -62,11 +62,11 @@ impl Notice {
             _ => None,
         }
     }
-}
 
-/// The number of a tile of zoom 8, or `all`.
-fn block(text: &str) -> Option<Option<u16>> {
-    if text == "all" { Some(None) } else { text.parse().ok().map(Some) }
+    /// By the number of a tile of zoom 8, or by `all`.
+    fn of_block(text: &str, kind: fn(Option<u16>) -> Self) -> Option<Self> {
+        if text == "all" { Some(kind(None)) } else { text.parse().ok().map(|block| kind(Some(block))) }
+    }
 }
 
 /// Hands over every notice until the service stops.

@@ -32,6 +32,10 @@ async fn a_malformed_identifier_is_not_found() {
                 "*",
             ] {
                 let path = route.template.replace(&format!("{{{}}}", parameter.name), value);
+                // A client follows dots by itself, and here they lead to what there is.
+                if ["/..", "/%2E%2E"].iter().any(|dots| path.ends_with(dots)) && path.matches('/').count() == 2 {
+                    continue;
+                }
                 let answer = t.get(&path).await;
                 assert_eq!(
                     (answer.status, answer.header("content-type")),
