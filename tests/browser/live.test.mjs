@@ -12,7 +12,7 @@ let service;
 let browser;
 
 before(async () => {
-    [service, browser] = await Promise.all([Service.start({ EDGE_HEALTH_CHECK_INTERVAL: '1s' }), launch()]);
+    [service, browser] = await Promise.all([Service.start({ EDGE_HEALTH_CHECK_INTERVAL: '2s' }), launch()]);
 });
 after(async () => {
     await browser?.close();
