@@ -21,6 +21,8 @@ pub(super) struct Collection {
     pub(super) time_column: Option<&'static str>,
     /// What its features lie in.
     pub(super) extent: Extent,
+    /// How many there may be.
+    pub(super) size: Size,
     /// A feature that every service with any data is likely to have, for OpenAPI.
     pub(super) example_feature: i64,
 }
@@ -53,6 +55,16 @@ pub(super) enum Extent {
     Decorations,
     /// The box of all edge servers.
     Edges,
+}
+
+/// How many features there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Size {
+    /// Some ten thousands: the planner's choice is good for any page.
+    Thousands,
+    /// Millions of decorations, whose numbers may follow their places, as one country's import gives them: what the planner
+    /// does not know of.
+    Decorations,
 }
 
 /// One thing that a feature says.

@@ -245,7 +245,6 @@ fn place(shape: &Shape) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::collections::COLLECTIONS;
-    use super::*;
 
     /// Addresses of pages are put together of them without a look at their letters.
     #[test]
