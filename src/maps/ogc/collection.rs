@@ -60,11 +60,10 @@ pub(super) enum Extent {
 /// How many features there may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Size {
-    /// Some ten thousands: the planner's choice is good for any page.
+    /// So few that the planner's choice is good for any page.
     Thousands,
-    /// Millions of decorations, whose numbers may follow their places, as one country's import gives them: what the planner
-    /// does not know of.
-    Decorations,
+    /// Many, whose numbers may follow their places, as one country's import gives them, which the planner does not know.
+    Millions,
 }
 
 /// One thing that a feature says.

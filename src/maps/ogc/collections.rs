@@ -39,7 +39,7 @@ pub(super) static COLLECTIONS: [Collection; 5] = [
         ],
         time_column: Some("updated_at"),
         extent: Extent::Decorations,
-        size: Size::Decorations,
+        size: Size::Millions,
         example_feature: 1,
     },
     Collection {

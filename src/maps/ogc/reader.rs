@@ -7,6 +7,7 @@
 
 use chrono::{DateTime, Utc};
 use geo_types::{Coord, Geometry as Shapes, Line, LineString, MultiPolygon, Point, Rect};
+use serde_json::Value as Json;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{Arguments, AssertSqlSafe, Decode, Encode, PgConnection, Postgres, Row, Type};
 use uuid::Uuid;
@@ -19,11 +20,14 @@ use crate::geo::{Bounds, Cell, Geom};
 /// Boxes that a box may fall into: see `parts`.
 const MAX_PARTS: usize = 5;
 
-/// A box that seems to hold this many decorations is not gathered before its next ones were looked for.
-const LARGE_BOX_ROWS: i64 = 20_000;
 /// Rows that are looked through for a page, at least, and for each feature of it.
 const WINDOW_ROWS: i64 = 10_000;
 const WINDOW_ROWS_A_FEATURE: i64 = 4;
+/// So many are not gathered before the next rows were looked through, which costs about as much. The planner expects half
+/// of what a box holds, because it takes `gis.in_bounds` for a coin.
+const MANY_ROWS: i64 = 5_000;
+/// So many are not gathered at all: nearly everywhere they are met soon, in whatever order.
+const TOO_MANY_ROWS: i64 = 100_000;
 
 /// How a page is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,28 +53,26 @@ pub(super) async fn page(
     }
     // The planner would read in the order of the numbers until a page is full, which is at once where what is wanted lies
     // everywhere, and the whole table where it lies at its end.
-    if may_be_large(connection, narrowing.bounds).await? {
+    let expected = expected_rows(connection, collection, narrowing).await?;
+    if expected >= MANY_ROWS {
         let window = WINDOW_ROWS.max(limit * WINDOW_ROWS_A_FEATURE);
         let page = page_by(connection, collection, narrowing, after, limit, Way::Window(window)).await?;
         if i64::try_from(page.len()) == Ok(limit) {
             return Ok(page);
         }
     }
-    page_by(connection, collection, narrowing, after, limit, Way::Gathered).await
+    let way = if expected < TOO_MANY_ROWS { Way::Gathered } else { Way::Planned };
+    page_by(connection, collection, narrowing, after, limit, way).await
 }
 
-/// Whether a box, or no box, may hold too many decorations to gather them; by the middles of some hundred cells.
-async fn may_be_large(connection: &mut PgConnection, bounds: Option<Bounds>) -> Result<bool, sqlx::Error> {
-    let Some(bounds) = bounds else { return Ok(true) };
-    let rows = sqlx::query_scalar!(
-        r#"SELECT coalesce(sum(n), 0)::bigint AS "rows!" FROM gis.decoration_totals
-           WHERE resolution = 1 AND gis.in_bounds((min_lat_deg + max_lat_deg) / 2, (min_lng_deg + max_lng_deg) / 2, $1, $2, $3, $4)"#,
-        bounds.min_lat_deg(),
-        bounds.min_lng_deg(),
-        bounds.max_lat_deg(),
-        bounds.max_lng_deg()
-    );
-    Ok(rows.fetch_one(connection).await? >= LARGE_BOX_ROWS)
+/// How many features the planner expects: good statistics for a fraction of what counting takes.
+async fn expected_rows(connection: &mut PgConnection, collection: &Collection, narrowing: &Narrowing) -> Result<i64, sqlx::Error> {
+    let mut bound = Bound::default();
+    let wanted = narrowed(&mut bound, collection, narrowing)?;
+    let text = format!("EXPLAIN (FORMAT JSON) SELECT FROM {} AS v WHERE {wanted}", collection.view);
+    let plan: Json = sqlx::query_scalar_with(AssertSqlSafe(text), bound.arguments).fetch_one(connection).await?;
+    // It writes whole numbers.
+    plan.pointer("/0/Plan/Plan Rows").and_then(Json::as_i64).ok_or_else(|| sqlx::Error::Decode("a plan without a number of rows".into()))
 }
 
 async fn page_by(

@@ -150,31 +150,6 @@ async fn pages_follow_each_other_without_a_gap() {
     assert_eq!(i64::try_from(cells.len()), Ok(stored));
 }
 
-/// Pages of a box that seems to hold very many are looked for by number first, and gathered where that was of no use.
-#[tokio::test]
-async fn pages_of_a_large_box_follow_each_other_like_others() {
-    let t = TestServer::start().await;
-    let mut random = Random::seeded("ogc large box");
-    let places: Vec<_> = (0..40).map(|_| position(random.between(-40.0, 40.0), random.between(-60.0, 60.0))).collect();
-    t.decoration("").insert_at_each(&places).await;
-    t.decoration("").category("rare").insert_at_each(&places[..3]).await;
-    let count = sqlx::query(
-        "INSERT INTO ar.decoration_counts (resolution, cell, category, asset_type, n, min_lat_deg, max_lat_deg, min_lng_deg, max_lng_deg)
-         VALUES (1, 581764796395814911, '', '', 1000000, 0, 2, 0, 2)",
-    );
-    count.execute(&t.sql).await.expect("the count goes in");
-    let boxed = |places: &[ar_supervisor::geo::LatLng]| places.iter().filter(|place| place.lat_deg().abs() <= 20.0).count();
-    for (query, expected) in [
-        ("bbox=-100,-90,100,80&limit=7", 43),
-        ("bbox=-100,-20,100,20&limit=5", boxed(&places) + boxed(&places[..3])),
-        ("bbox=-100,-90,100,80&limit=2&category=rare", 3),
-    ] {
-        let pages = all_pages(&t, &items("decorations", query)).await;
-        let numbers: Vec<i64> = pages.iter().flat_map(features).map(|feature| feature["id"].as_i64().expect("a number")).collect();
-        assert!(numbers.len() == expected && numbers.is_sorted_by(|a, b| a < b), "{query}: {numbers:?}");
-    }
-}
-
 #[tokio::test]
 async fn a_cursor_is_good_for_its_own_list_alone() {
     let t = with_some_of_all().await;

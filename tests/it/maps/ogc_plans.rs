@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use ar_supervisor::db::Db;
 
-use super::items;
-use crate::plans::{Plan, plan, pools};
+use super::{all_pages, features, items};
+use crate::plans::{Plan, plan, pools, served};
 use crate::support::{Random, TestServer, config_of, position};
 
 /// How a page of decorations is found.
@@ -16,9 +16,8 @@ enum Way {
     Gathered,
 }
 
-/// The statement that a request has sent: the one with this in its text.
-async fn sent(path: &str, part: &str) -> String {
-    let t = TestServer::start().await;
+/// The statement that a request has sent to a service: the one with this in its text.
+async fn sent(t: &TestServer, path: &str, part: &str) -> String {
     t.get(path).await.ok();
     let pattern: Arc<str> = Arc::from(format!("SELECT v.%{part}%LIMIT $2"));
     let read = t.state.db.shaped().run("reading what was sent", |connection| {
@@ -40,11 +39,11 @@ fn envelope([west, south, east, north]: [f64; 4]) -> String {
 
 /// A page of decorations: after a number, of a box, since a time, of a category.
 async fn decorations(way: Way, after: &str, bbox: Option<[f64; 4]>, since: &str, category: &str) -> Plan {
+    let t = served().await;
     let text = match way {
-        Way::Planned => sent(&items("decorations", ""), "FROM gis.decorations AS v").await,
-        // Nothing of it is there, so the window was of no use.
-        Way::Window => sent(&items("decorations", "category=none"), "LIMIT $18) AS v").await,
-        Way::Gathered => sent(&items("decorations", "bbox=1,1,2,2"), "OFFSET 0) AS v").await,
+        Way::Planned => sent(&t, &items("decorations", "limit=1"), "FROM gis.decorations AS v").await,
+        Way::Window => sent(&t, &items("decorations", "limit=1&bbox=-180,-90,180,89"), "LIMIT $18) AS v").await,
+        Way::Gathered => sent(&t, &items("decorations", "limit=1&bbox=1,1,2,2"), "OFFSET 0) AS v").await,
     };
     let boxes = match bbox {
         Some([west, south, east, north]) if west > east => {
@@ -86,7 +85,7 @@ async fn what_is_rare_is_found_by_its_own_index() {
 
 #[tokio::test]
 async fn areas_are_found_by_their_index_and_paged_in_their_order() {
-    let (text, db) = (sent(&items("regions", ""), "FROM gis.regions AS v").await, pools().await);
+    let (text, db) = (sent(&served().await, &items("regions", "limit=1"), "FROM gis.regions AS v").await, pools().await);
     let filters = ["NULL"; 4].join(", ");
     let small = format!("NULL, 101, {}, NULL, NULL, NULL, NULL, {filters}", envelope([11.0, 48.0, 12.0, 49.0]));
     plan(db.shaped(), &text, &small).await.uses(&["regions_border_gist"]);
@@ -103,10 +102,29 @@ async fn cells_are_found_by_their_outlines_and_paged_in_their_order() {
     t.fold_counts().await;
     t.draw_cells().await;
     sqlx::raw_sql("VACUUM ANALYZE").execute(&t.sql).await.expect("analyzes");
-    let (text, db) = (sent(&items("decoration_cells", ""), "FROM gis.decoration_cells AS v").await, Db::new(&config_of(t.db().options())));
+    let (text, db) =
+        (sent(&t, &items("decoration_cells", "limit=1"), "FROM gis.decoration_cells AS v").await, Db::new(&config_of(t.db().options())));
     let small = format!("NULL, 101, {}, NULL, NULL, NULL, NULL, NULL", envelope([11.0, 48.0, 12.0, 49.0]));
     plan(db.shaped(), &text, &small).await.uses(&["h3_cells_boundary_gist", "decoration_counts_pkey"]);
     for rest in ["NULL, 101, NULL, NULL, NULL, NULL, NULL, NULL", "599542362481295359, 101, NULL, NULL, NULL, NULL, NULL, 5"] {
         plan(db.shaped(), &text, rest).await.uses(&["decoration_counts_pkey", "h3_cells_pkey"]).has_no("Sort");
+    }
+}
+
+/// However a page is found, its features are the right ones.
+#[tokio::test]
+async fn pages_of_small_and_large_boxes_follow_each_other_without_a_gap() {
+    let t = served().await;
+    for (query, [west, south, east, north]) in [
+        // More than are gathered at first: windows, and for the last page what is left.
+        ("limit=4000&bbox=-180,-90,180,60", [-180.0, -90.0, 180.0, 60.0]),
+        ("limit=4000&bbox=20,-90,-20,90", [20.0, -90.0, -20.0, 90.0]),
+        ("limit=150&bbox=0,0,30,30", [0.0, 0.0, 30.0, 30.0]),
+    ] {
+        let pages = all_pages(&t, &items("decorations", query)).await;
+        let found: Vec<i64> = pages.iter().flat_map(features).map(|feature| feature["id"].as_i64().expect("a number")).collect();
+        let right = sqlx::query_scalar("SELECT gid FROM gis.decorations_in_bounds($1, $2, $3, $4) ORDER BY gid");
+        let right: Vec<i64> = right.bind(south).bind(west).bind(north).bind(east).fetch_all(&t.sql).await.expect("reads");
+        assert!(pages.len() > 2 && found == right, "{query}: {} of {}", found.len(), right.len());
     }
 }
