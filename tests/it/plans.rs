@@ -165,6 +165,12 @@ pub(crate) async fn pools() -> Db {
     Db::new(&config_of(seeded().await.options()))
 }
 
+/// The service on that database, for tests that only read.
+pub(crate) async fn served() -> TestServer {
+    let config = crate::support::Config { started: false, ..crate::support::Config::default() };
+    TestServer::on(seeded().await.options(), config).await
+}
+
 const MUNICH: &str = "'SRID=4326;POINT(11.5 48.1)'::geography";
 
 #[tokio::test]

@@ -84,7 +84,7 @@ pub(super) fn as_page(html: String, links: &[Link]) -> Response {
     static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, STYLE.as_bytes());
         let policy = format!(
-            "default-src 'none'; style-src 'sha256-{}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+            "default-src 'none'; img-src data:; style-src 'sha256-{}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
             STANDARD.encode(digest)
         );
         HeaderValue::try_from(policy).expect("words and base64")

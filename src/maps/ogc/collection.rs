@@ -21,6 +21,8 @@ pub(super) struct Collection {
     pub(super) time_column: Option<&'static str>,
     /// What its features lie in.
     pub(super) extent: Extent,
+    /// How many there may be.
+    pub(super) size: Size,
     /// A feature that every service with any data is likely to have, for OpenAPI.
     pub(super) example_feature: i64,
 }
@@ -53,6 +55,15 @@ pub(super) enum Extent {
     Decorations,
     /// The box of all edge servers.
     Edges,
+}
+
+/// How many features there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Size {
+    /// So few that the planner's choice is good for any page.
+    Thousands,
+    /// Many, whose numbers may follow their places, as one country's import gives them, which the planner does not know.
+    Millions,
 }
 
 /// One thing that a feature says.

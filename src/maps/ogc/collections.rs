@@ -1,7 +1,7 @@
 //! The collections: the views of schema `gis` that are open to everybody, with those of their columns that are answered
 //! without a token elsewhere, and no others. One more is one more description here.
 
-use super::collection::{Collection, Column, Extent, Geometry, Key, Kind};
+use super::collection::{Collection, Column, Extent, Geometry, Key, Kind, Size};
 
 /// All of them.
 pub(super) static COLLECTIONS: [Collection; 5] = [
@@ -39,6 +39,7 @@ pub(super) static COLLECTIONS: [Collection; 5] = [
         ],
         time_column: Some("updated_at"),
         extent: Extent::Decorations,
+        size: Size::Millions,
         example_feature: 1,
     },
     Collection {
@@ -60,6 +61,7 @@ pub(super) static COLLECTIONS: [Collection; 5] = [
         ],
         time_column: None,
         extent: Extent::Edges,
+        size: Size::Thousands,
         example_feature: 1,
     },
     Collection {
@@ -77,6 +79,7 @@ pub(super) static COLLECTIONS: [Collection; 5] = [
         ],
         time_column: None,
         extent: Extent::World,
+        size: Size::Thousands,
         example_feature: 1,
     },
     Collection {
@@ -94,6 +97,7 @@ pub(super) static COLLECTIONS: [Collection; 5] = [
         ],
         time_column: None,
         extent: Extent::World,
+        size: Size::Thousands,
         example_feature: 1,
     },
     Collection {
@@ -110,6 +114,7 @@ pub(super) static COLLECTIONS: [Collection; 5] = [
         ],
         time_column: None,
         extent: Extent::World,
+        size: Size::Thousands,
         // Cell 801ffffffffffff, in which Berlin lies.
         example_feature: 33_554_431,
     },

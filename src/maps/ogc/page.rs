@@ -152,7 +152,7 @@ fn page(title: &str, above: &[(&str, &str)], body: &str) -> String {
     let (title, crumbs) = (escaped(title), crumbs.collect::<String>());
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-<meta name=\"color-scheme\" content=\"light dark\"><title>{title} · ar-supervisor</title><style>{STYLE}</style></head>\
+<meta name=\"color-scheme\" content=\"light dark\"><link rel=\"icon\" href=\"data:,\"><title>{title} · ar-supervisor</title><style>{STYLE}</style></head>\
 <body><header><nav aria-label=\"Where you are\"><ol>{crumbs}</ol></nav><h1>{title}</h1></header><main>{body}</main></body></html>\n"
     )
 }
@@ -179,7 +179,7 @@ fn form(collection: &Collection, query: &str, limit: i64) -> String {
             value(name)
         )
     };
-    let mut fields = vec![field("bbox", "Box: west, south, east, north", "5.8,47.2,15.1,55.1")];
+    let mut fields = vec![field("bbox", "Box (W, S, E, N)", "5.8,47.2,15.1,55.1")];
     fields.extend(collection.time_column.map(|time| field("datetime", &format!("Time ({time})"), "2026-01-01T00:00:00Z/..")));
     fields.extend(collection.filters().map(|column| {
         let words: &[&str] = match column.kind {

@@ -52,6 +52,15 @@ pub(super) struct Narrowing {
     pub(super) filters: Vec<Wanted>,
 }
 
+impl Narrowing {
+    /// Whether it leaves everything in.
+    pub(super) fn is_nothing(&self) -> bool {
+        let is_open =
+            |wanted: &Wanted| matches!(wanted, Wanted::Id(None) | Wanted::Text(None) | Wanted::Integer(None) | Wanted::Boolean(None));
+        self.bounds.is_none() && self.times == [None, None] && self.filters.iter().all(is_open)
+    }
+}
+
 /// Value that a column is to have, if any.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Wanted {

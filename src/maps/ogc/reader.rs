@@ -2,22 +2,43 @@
 //!
 //! The statements differ by collection, in their view and columns, so their text is made here and cannot be checked by
 //! the compiler. It is made of the collections' descriptions alone, which are constants; whatever a request says is
-//! bound as a value. A collection has one text for its pages and one for a single feature, whatever is asked: what a
-//! request leaves out is NULL, and the planner, which is to know the values, drops it.
+//! bound as a value. A collection has a handful of texts, whatever is asked: what a request leaves out is NULL, and the
+//! planner, which is to know the values, drops it.
 
 use chrono::{DateTime, Utc};
 use geo_types::{Coord, Geometry as Shapes, Line, LineString, MultiPolygon, Point, Rect};
+use serde_json::Value as Json;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{Arguments, AssertSqlSafe, Decode, Encode, PgConnection, Postgres, Row, Type};
 use uuid::Uuid;
 
-use super::collection::{Collection, Column, Geometry, Key, Kind};
+use super::collection::{Collection, Column, Geometry, Key, Kind, Size};
 use super::feature::{Feature, Shape, Value};
 use super::query::{Narrowing, Wanted};
 use crate::geo::{Bounds, Cell, Geom};
 
 /// Boxes that a box may fall into: see `parts`.
 const MAX_PARTS: usize = 5;
+
+/// Rows that are looked through for a page, at least, and for each feature of it.
+const WINDOW_ROWS: i64 = 10_000;
+const WINDOW_ROWS_A_FEATURE: i64 = 4;
+/// So many are not gathered before the next rows were looked through, which costs about as much. The planner expects half
+/// of what a box holds, because it takes `gis.in_bounds` for a coin.
+const MANY_ROWS: i64 = 5_000;
+/// So many are not gathered at all: nearly everywhere they are met soon, in whatever order.
+const TOO_MANY_ROWS: i64 = 100_000;
+
+/// How a page is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// As the planner thinks best.
+    Planned,
+    /// Among the next so many by number: of no use when few of them are wanted.
+    Window(i64),
+    /// All that are wanted, put in order: of no use when they are many.
+    Gathered,
+}
 
 /// A page of features, in the order of their numbers, after the one with this key.
 pub(super) async fn page(
@@ -27,7 +48,42 @@ pub(super) async fn page(
     after: Option<i64>,
     limit: i64,
 ) -> Result<Vec<Feature>, sqlx::Error> {
-    let (text, arguments) = page_statement(collection, narrowing, after, limit)?;
+    if collection.size == Size::Thousands || narrowing.is_nothing() {
+        return page_by(connection, collection, narrowing, after, limit, Way::Planned).await;
+    }
+    // The planner would read in the order of the numbers until a page is full, which is at once where what is wanted lies
+    // everywhere, and the whole table where it lies at its end.
+    let expected = expected_rows(connection, collection, narrowing).await?;
+    if expected >= MANY_ROWS {
+        let window = WINDOW_ROWS.max(limit * WINDOW_ROWS_A_FEATURE);
+        let page = page_by(connection, collection, narrowing, after, limit, Way::Window(window)).await?;
+        if i64::try_from(page.len()) == Ok(limit) {
+            return Ok(page);
+        }
+    }
+    let way = if expected < TOO_MANY_ROWS { Way::Gathered } else { Way::Planned };
+    page_by(connection, collection, narrowing, after, limit, way).await
+}
+
+/// How many features the planner expects: good statistics for a fraction of what counting takes.
+async fn expected_rows(connection: &mut PgConnection, collection: &Collection, narrowing: &Narrowing) -> Result<i64, sqlx::Error> {
+    let mut bound = Bound::default();
+    let wanted = narrowed(&mut bound, collection, narrowing)?;
+    let text = format!("EXPLAIN (FORMAT JSON) SELECT FROM {} AS v WHERE {wanted}", collection.view);
+    let plan: Json = sqlx::query_scalar_with(AssertSqlSafe(text), bound.arguments).fetch_one(connection).await?;
+    // It writes whole numbers.
+    plan.pointer("/0/Plan/Plan Rows").and_then(Json::as_i64).ok_or_else(|| sqlx::Error::Decode("a plan without a number of rows".into()))
+}
+
+async fn page_by(
+    connection: &mut PgConnection,
+    collection: &Collection,
+    narrowing: &Narrowing,
+    after: Option<i64>,
+    limit: i64,
+    way: Way,
+) -> Result<Vec<Feature>, sqlx::Error> {
+    let (text, arguments) = page_statement(collection, narrowing, after, limit, way)?;
     let rows = sqlx::query_with(AssertSqlSafe(text), arguments).fetch_all(connection).await?;
     rows.iter().map(|row| feature(collection, row)).collect()
 }
@@ -66,6 +122,7 @@ fn page_statement(
     narrowing: &Narrowing,
     after: Option<i64>,
     limit: i64,
+    way: Way,
 ) -> Result<(String, PgArguments), sqlx::Error> {
     let mut bound = Bound::default();
     let (after, limit) = (bound.bind(after)?, bound.bind(limit)?);
@@ -74,11 +131,22 @@ fn page_statement(
         // The order of the cells themselves, because a cell begins with its resolution; in the words of the index.
         Key::Cell => ("v.resolution, v.cell", format!("(v.resolution, v.cell) > (({after} >> 52) & 15, {after})")),
     };
-    let conditions = narrowed(&mut bound, collection, narrowing)?;
+    let goes_on = format!("({after}::bigint IS NULL OR {goes_on})");
+    let wanted = narrowed(&mut bound, collection, narrowing)?;
     let (selected, view) = (selected(collection), collection.view);
-    let text = format!(
-        "SELECT {selected} FROM {view} AS v WHERE ({after}::bigint IS NULL OR {goes_on}) AND {conditions} ORDER BY {order} LIMIT {limit}"
-    );
+    let text = match way {
+        Way::Planned => format!("SELECT {selected} FROM {view} AS v WHERE {goes_on} AND {wanted} ORDER BY {order} LIMIT {limit}"),
+        Way::Window(rows) => {
+            let rows = bound.bind(rows)?;
+            let window = format!("SELECT * FROM {view} AS v WHERE {goes_on} ORDER BY {order} LIMIT {rows}");
+            format!("SELECT {selected} FROM ({window}) AS v WHERE {wanted} ORDER BY {order} LIMIT {limit}")
+        }
+        // OFFSET 0 keeps the order and the limit from the planner's eyes.
+        Way::Gathered => {
+            let all = format!("SELECT * FROM {view} AS v WHERE {goes_on} AND {wanted} OFFSET 0");
+            format!("SELECT {selected} FROM ({all}) AS v ORDER BY {order} LIMIT {limit}")
+        }
+    };
     Ok((text, bound.arguments))
 }
 

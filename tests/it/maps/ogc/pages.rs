@@ -67,7 +67,9 @@ async fn every_link_of_every_page_leads_somewhere() {
     let t = with_some_of_all().await;
     for path in paths() {
         let html = page(&t, &path).await.text();
-        let targets: Vec<&str> = html.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        let targets = html.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
+        // The empty icon keeps browsers from asking for one.
+        let targets: Vec<&str> = targets.filter(|target| *target != "data:,").collect();
         assert!(targets.len() >= 3, "{path}");
         for target in targets {
             let target = target.replace("&amp;", "&");
