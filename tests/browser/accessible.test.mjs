@@ -108,11 +108,11 @@ test('a keyboard is enough to sign in, go to an edge server and drain it', async
     };
     await tabTo(/^Edges$/);
     await page.keyboard.press('Enter');
-    await page.getByRole('heading', { name: 'Edge servers', level: 2 }).or(page.getByRole('heading', { name: 'Edges', level: 2 })).waitFor();
     await page.getByRole('searchbox').first().fill('Berlin');
     await tabTo(/^Berlin$/);
     await page.keyboard.press('Enter');
     await page.waitForURL(/#\/edge\//);
+    await page.getByRole('heading', { name: 'Berlin', level: 2 }).waitFor();
     await tabTo(/^Drain$/);
     await page.keyboard.press('Enter');
     await page.getByRole('dialog').waitFor();

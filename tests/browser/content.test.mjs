@@ -89,8 +89,8 @@ test('when somebody else was faster, both versions are shown and the choice is s
     forgive(faults, /status of 412/);
     assert.equal((await service.ask('GET', `/decorations/${made.id}`)).body.version, 2, 'nothing was overwritten');
     await panel.getByText('both changed').waitFor();
-    await panel.getByRole('radio', { name: 'Name: mine' }).check();
-    assert.equal(await panel.getByRole('radio', { name: 'Category: theirs' }).isChecked(), true);
+    await panel.getByRole('radio', { name: 'Name, mine' }).check();
+    assert.equal(await panel.getByRole('radio', { name: 'Category, theirs' }).isChecked(), true);
     await panel.getByRole('button', { name: 'Save this choice' }).click();
     const saved = await until(async () => {
         const { body } = await service.ask('GET', `/decorations/${made.id}`);
@@ -122,7 +122,7 @@ test('the probe says what a phone would get at a place, from which edge, and why
     const { page, faults, context } = await signedIn(browser, service, '#/probe?lat=20&lng=-50.0001');
     const panel = page.getByRole('region', { name: 'Panel' });
     await panel.getByRole('link', { name: 'Anchor' }).waitFor();
-    await panel.getByText('in range').waitFor();
+    await panel.getByText('in range', { exact: true }).waitFor();
     await panel.getByText(/Sargasso covers this place/).waitFor();
     // Another place by a click.
     await drawn(page);

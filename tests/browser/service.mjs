@@ -33,10 +33,11 @@ export class Service {
         this.port = port;
     }
 
-    /** Starts one with the small demo data. @param {Record<string, string>} [environment] */
-    static async start(environment = {}) {
+    /** Starts one with the small demo data. @param {Record<string, string>} [environment] @param {string[]} [options] of `dev` */
+    static async start(environment = {}, options = []) {
         const service = new Service(await mkdtemp(path.join(tmpdir(), 'ar-browser-')), 0);
         service.environment = environment;
+        service.options = options;
         await service.begin();
         service.email = 'admin@example.org';
         service.password = (await readFile(path.join(service.data, 'admin-password'), 'utf8')).trim();
@@ -53,7 +54,7 @@ export class Service {
     async begin() {
         const environment = { ...process.env, RATE_LIMIT: 'off', ...this.environment, SERVER_PORT: String(this.port) };
         delete environment.DATABASE_URL;
-        const child = spawn(PROGRAM, ['dev', '--demo', 'small', '--data-dir', path.join(this.folder, 'data')], {
+        const child = spawn(PROGRAM, ['dev', '--demo', 'small', '--data-dir', path.join(this.folder, 'data'), ...(this.options ?? [])], {
             env: environment,
             stdio: ['ignore', 'pipe', 'pipe'],
         });
@@ -124,6 +125,8 @@ export class Service {
             }).catch(() => {});
         await beat();
         const timer = setInterval(beat, 300);
+        // A test that fails must not keep the run alive.
+        timer.unref();
         return { id: edge.id, name, beat, die: () => clearInterval(timer) };
     }
 }

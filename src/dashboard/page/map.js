@@ -92,7 +92,8 @@ export function createMap(host, live, go) {
     function mend() {
         if (has_failed && live.state === 'live') {
             has_failed = false;
-            TILED.forEach(reload);
+            // All anew: a refresh passes over tiles that have failed.
+            TILED.forEach((source) => map.getSource(source).setTiles(sources[source].tiles));
         }
     }
 

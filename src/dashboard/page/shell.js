@@ -86,6 +86,8 @@ export function openShell(live) {
             return;
         }
         const host = h('div', { class: `panel-content ${name}-panel` });
+        // Until it says its own.
+        heading.textContent = asked.label ?? 'Opening…';
         fill(body, host);
         body.scrollTop = 0;
         try {

@@ -34,7 +34,7 @@ async fn restore(t: &TestServer) {
                      SELECT string_agg(quote_ident(column_name), ', ') INTO c FROM information_schema.columns
                      WHERE table_schema = 'ar' AND table_name = t AND is_generated = 'NEVER';
                      EXECUTE format('DELETE FROM ar.%I', t);
-                     EXECUTE format('INSERT INTO ar.%I (%s) SELECT %s FROM saved.%I', t, c, c, t);
+                     EXECUTE format('INSERT INTO ar.%I (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM saved.%I', t, c, c, t);
                  END LOOP;
              END $$;
              SELECT setval('ar.sync_version_seq', last_value) FROM saved.number;

@@ -76,7 +76,7 @@ function row(context, account, pages) {
     const acts = [
         changeRole(context, account, pages),
         changeState(context, account, pages),
-        button('New password…', `New password for ${full_name}`, () => void offerPassword(context, account)),
+        button('New password…', full_name, () => void offerPassword(context, account)),
     ];
     return h(
         'tr',
@@ -88,9 +88,9 @@ function row(context, account, pages) {
     );
 }
 
-/** @param {string} text @param {string} label @param {() => void} onclick */
-function button(text, label, onclick) {
-    return h('button', { type: 'button', class: 'quiet', 'aria-label': label, onclick }, text);
+/** @param {string} text @param {string} whom @param {() => void} onclick */
+function button(text, whom, onclick) {
+    return h('button', { type: 'button', class: 'quiet', onclick }, text, h('span', { class: 'unseen' }, ` ${whom}`));
 }
 
 /** @param {Context} context @param {Account} account @param {Pages<Account>} pages */
@@ -102,8 +102,7 @@ function changeRole(context, account, pages) {
         ? `${full_name} may then do everything that you may: change decorations, edges and accounts.`
         : `${is_me ? 'You lose' : `${full_name} loses`} this page and every right of an admin within seconds.`;
     const question = { title: to_admin ? `Make ${full_name} an admin?` : `Make ${full_name} a plain user?`, text, yes: to_admin ? 'Make admin' : 'Make user', is_dangerous: true };
-    const label = `Make ${full_name} ${to_admin ? 'an admin' : 'a plain user'}`;
-    return button(to_admin ? 'Make admin…' : 'Make user…', label, () => void change(context, account, pages, { role: to_admin ? 'admin' : 'user' }, question));
+    return button(to_admin ? 'Make admin…' : 'Make user…', full_name, () => void change(context, account, pages, { role: to_admin ? 'admin' : 'user' }, question));
 }
 
 /** @param {Context} context @param {Account} account @param {Pages<Account>} pages */
@@ -112,7 +111,7 @@ function changeState(context, account, pages) {
     const question = is_active
         ? { title: `Disable ${full_name}?`, text: 'All sessions of the account end, and it cannot sign in until it is enabled again.', yes: 'Disable', is_dangerous: true }
         : { title: `Enable ${full_name}?`, text: 'The account can sign in again, with the password it had.', yes: 'Enable' };
-    return button(is_active ? 'Disable…' : 'Enable…', question.title.replace('?', ''), () => void change(context, account, pages, { is_active: !is_active }, question));
+    return button(is_active ? 'Disable…' : 'Enable…', full_name, () => void change(context, account, pages, { is_active: !is_active }, question));
 }
 
 /**
