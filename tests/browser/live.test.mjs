@@ -130,6 +130,8 @@ test('the page says that it is not live while the server is away, and goes on on
     const { page, faults, context } = await signedIn(browser, service);
     const banner = page.getByText('what is shown may be old', { exact: false });
     assert.equal(await banner.isVisible(), false);
+    // The map is about to fetch tiles anew, from a server that is not there.
+    await service.ask('POST', '/decorations', { name: 'Buoy', category: 'tests', lat: 1, lng: -20, radius_meters: 5, asset_type: 'image' });
     await service.end();
     await banner.waitFor({ timeout: 20_000 });
     assert.equal(await page.evaluate(() => document.body.dataset.live), 'stale');

@@ -46,7 +46,10 @@ export function createMap(host, live, go) {
     /** What waits for the map. @type {(() => void)[]} */
     let waiting = [];
     let is_ready = false;
-    let has_failed = false;
+    /** Tiles that did not come, by source. @type {Map<string, {x: number, y: number, z: number}[]>} */
+    const failed = new Map();
+    /** Sources that were to be fetched anew while the server was away. @type {Set<string>} */
+    const old = new Set();
     /** @type {(() => void)[]} */
     const ends = [];
     /** The latest is asked first. @type {((place: Place) => boolean | void)[]} */
@@ -80,8 +83,19 @@ export function createMap(host, live, go) {
         (globe) => ready(() => map.setProjection({ type: globe ? 'globe' : 'mercator' })),
     );
 
+    /** Fetches a source's tiles anew: at once, or when the server is back. @param {string} source */
+    const reload = (source) => ready(() => (live.state === 'live' ? refresh(source) : old.add(source)));
+
     /** @param {string} source */
-    const reload = (source) => ready(() => map.refreshTiles(source));
+    function refresh(source) {
+        const missing = failed.get(source);
+        if (missing !== undefined) {
+            // By name first: a refresh of all takes tiles that have failed for ones that are on their way.
+            failed.delete(source);
+            map.refreshTiles(source, missing);
+        }
+        map.refreshTiles(source);
+    }
 
     function dress() {
         for (const layer of /** @type {any[]} */ (layers())) {
@@ -90,10 +104,10 @@ export function createMap(host, live, go) {
     }
 
     function mend() {
-        if (has_failed && live.state === 'live') {
-            has_failed = false;
-            // All anew: a refresh passes over tiles that have failed.
-            TILED.forEach((source) => map.getSource(source).setTiles(sources[source].tiles));
+        if (live.state === 'live') {
+            const sources = failed.size > 0 ? TILED : TILED.filter((source) => old.has(source));
+            old.clear();
+            sources.forEach(refresh);
         }
     }
 
@@ -102,8 +116,10 @@ export function createMap(host, live, go) {
         map.addControl(new ScaleControl({ unit: 'metric' }), 'bottom-left');
         host.append(layer_switches.element);
         // A tile that does not come is fetched again once the connection is back.
-        map.on('error', () => {
-            has_failed = true;
+        map.on('error', (/** @type {any} */ { tile, sourceId }) => {
+            if (tile && sourceId) {
+                failed.set(sourceId, [...(failed.get(sourceId) ?? []), tile.tileID.canonical]);
+            }
         });
         // What waits for a finished picture can see that it is.
         map.on('render', () => {
