@@ -5,8 +5,8 @@
 //! Answers are compared first: what answers something else has no speed worth naming. Then the three take
 //! turns, several rounds, so that a noisy machine is noisy for all; what counts are medians and their ratios.
 //! Then what signing in costs under load (`sign_in`), service and load on a core each; then phones that say where they
-//! are (`devices`), edge servers that hold their sockets open (`sockets`) and content that comes to them (`sync`), each of
-//! which alone is measured with `AR_BENCH_ONLY=devices`, `sockets` or `sync`.
+//! are (`devices`), edge servers that hold their sockets open (`sockets`), content that comes to them (`sync`) and
+//! vector tiles (`tiles`), each of which alone is measured with `AR_BENCH_ONLY=devices`, `sockets`, `sync` or `tiles`.
 //!
 //! Environment: `AR_BENCH_ROWS` (the greatest size is taken), `AR_BENCH_CONNECTIONS` (8), `AR_BENCH_ROUNDS`
 //! (5), `AR_BENCH_SECONDS` (5, of each turn).
@@ -19,6 +19,7 @@ mod sockets;
 #[path = "../support/mod.rs"]
 mod support;
 mod sync;
+mod tiles;
 mod tools;
 
 use support::database::BenchCluster;
@@ -48,7 +49,8 @@ async fn compare() -> Outcome<()> {
         Some("devices") => return devices::compare(load, rounds).await,
         Some("sockets") => return sockets::measure().await,
         Some("sync") => return sync::measure(rounds).await,
-        Some(other) => return Err(format!("AR_BENCH_ONLY is devices, sockets or sync, not {other}").into()),
+        Some("tiles") => return tiles::measure(rows).await,
+        Some(other) => return Err(format!("AR_BENCH_ONLY is devices, sockets, sync or tiles, not {other}").into()),
     }
     let cluster = BenchCluster::start()?;
     let database = cluster.database(&SQUARE, rows).await?;
@@ -89,7 +91,8 @@ async fn compare() -> Outcome<()> {
     drop(cluster);
     devices::compare(load, rounds).await?;
     sockets::measure().await?;
-    sync::measure(rounds).await
+    sync::measure(rounds).await?;
+    tiles::measure(rows).await
 }
 
 /// The one part that is asked for.
