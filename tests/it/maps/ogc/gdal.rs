@@ -1,40 +1,15 @@
 //! GDAL's own driver for OGC API – Features against the service: what it finds without being told anything but the
 //! address. It asks in pages of ten, so some tens of features are several pages.
 
-use std::process::{Command, Output};
-
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
 
+use super::super::{gdal, printed};
 use super::COLLECTIONS;
 use crate::support::{Random, TestServer, position};
 
-/// Runs one of GDAL's programs, away from the runtime that serves it.
-async fn gdal(program: &'static str, arguments: Vec<String>) -> Output {
-    let run = move || {
-        let command = Command::new(program)
-            .args(arguments)
-            .env("GDAL_HTTP_TIMEOUT", "60")
-            .env("NO_PROXY", "127.0.0.1")
-            .env("CPL_DEBUG", "HTTP")
-            .output();
-        command.unwrap_or_else(|error| {
-            panic!("{program}: {error}; on Debian or Ubuntu, type: sudo apt-get install -y --no-install-recommends gdal-bin")
-        })
-    };
-    tokio::task::spawn_blocking(run).await.expect("it runs")
-}
-
 fn source(t: &TestServer) -> String {
     format!("OAPIF:http://{}/ogc", t.address)
-}
-
-/// What a program printed, and the addresses it asked for.
-fn printed(output: &Output) -> (String, Vec<String>) {
-    let (text, log) = (String::from_utf8_lossy(&output.stdout).into_owned(), String::from_utf8_lossy(&output.stderr).into_owned());
-    assert!(output.status.success(), "{text}{log}");
-    assert!(!log.contains("ERROR"), "{log}");
-    (text, log.lines().filter_map(|line| line.strip_prefix("HTTP: Fetch(")?.strip_suffix(')').map(str::to_owned)).collect())
 }
 
 /// `ogrinfo` on the service.

@@ -3,6 +3,7 @@
 mod adding_up;
 mod asking;
 mod drawing;
+mod gdal;
 mod keeping;
 mod plans;
 
