@@ -176,6 +176,11 @@ pub(super) async fn throttle_pages(State(state): State<AppState>, request: Reque
     within(state.throttle.take(Class::Public, network_bucket(&request)), next.run(request)).await
 }
 
+/// The limit of the live map's files: a page is some sixty of them at once, and its tiles come right after.
+pub(super) async fn throttle_map_files(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    within(state.throttle.take(Class::Tiles, network_bucket(&request)), next.run(request)).await
+}
+
 /// Answers within a limit, and says what is left of it.
 async fn within(taken: Result<Option<Allowance>, ApiError>, run: impl Future<Output = Response>) -> Response {
     match taken {

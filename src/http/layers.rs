@@ -38,15 +38,16 @@ pub fn router(state: AppState) -> Router {
         .route_layer(AroundLayer(AroundApi { state: state.clone(), table }));
     let pages = docs::routes(openapi)
         .merge(crate::hub::pages())
-        .merge(crate::dashboard::routes())
         .merge(crate::maps::pages())
         .route("/", get(|| async { Redirect::temporary("/docs/") }))
         .route_layer(middleware::from_fn_with_state(state.clone(), access::throttle_pages));
+    let dashboard = crate::dashboard::routes().route_layer(middleware::from_fn_with_state(state.clone(), access::throttle_map_files));
     // Sockets look after themselves: who may open one is looked at there, because a browser cannot send a header.
     let sockets = crate::hub::routes().with_state(state.clone());
     let cors = option_layer(security::cors(&state.http.allowed_origins));
     let compression = CompressionLayer::new().quality(CompressionLevel::Fastest);
     pages
+        .merge(dashboard)
         .merge(sockets)
         .route_layer(AroundLayer(AroundPages))
         .merge(api)

@@ -28,7 +28,7 @@ pub(crate) enum Class {
     Admin,
     /// Edge servers.
     Edge,
-    /// Map tiles: a map asks for dozens at once.
+    /// Map tiles and the files of the live map: a browser asks for dozens at once.
     Tiles,
 }
 

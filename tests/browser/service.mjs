@@ -6,6 +6,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 
 const PROGRAM = process.env.AR_SUPERVISOR ?? path.resolve(import.meta.dirname ?? path.dirname(new URL(import.meta.url).pathname), '../../target/debug/ar-supervisor');
+/** As in production, but for the sign-ins: tests sign in all the time. */
+const LIMITS = 'public=50/s,auth=off,user=20/s,admin=50/s,edge=100/s,tiles=300/s';
 /** A cold machine loads the demo data slowly. */
 const START_MS = 180_000;
 
@@ -52,7 +54,7 @@ export class Service {
 
     /** Begins, or begins again on the same port and data. */
     async begin() {
-        const environment = { ...process.env, RATE_LIMIT: 'off', ...this.environment, SERVER_PORT: String(this.port) };
+        const environment = { ...process.env, RATE_LIMIT: LIMITS, ...this.environment, SERVER_PORT: String(this.port) };
         delete environment.DATABASE_URL;
         const child = spawn(PROGRAM, ['dev', '--demo', 'small', '--data-dir', path.join(this.folder, 'data'), ...(this.options ?? [])], {
             env: environment,

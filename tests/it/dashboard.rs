@@ -5,7 +5,7 @@ use std::path::Path;
 
 use reqwest::Url;
 
-use crate::support::{Answer, TestServer};
+use crate::support::{Answer, Config, TestServer};
 
 /// All of the page's own files, by their path below `/dashboard/`.
 fn files() -> BTreeMap<String, String> {
@@ -108,5 +108,15 @@ async fn what_is_no_file_of_the_page_is_not_there() {
     let t = TestServer::start().await;
     for path in ["nothing.js", "lib/nothing.mjs", "..%2fmod.rs", "%2e%2e/mod.rs", "lib/..%2f..%2fpackage.json", "css", "index.html%00"] {
         assert_eq!(t.get(&format!("/dashboard/{path}")).await.status, 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_limits_of_a_server_in_use_let_the_page_load_at_once_and_again() {
+    let t = TestServer::start_with(Config::of("RATE_LIMIT", "public=50/s,tiles=300/s")).await;
+    for _ in 0..2 {
+        let asked = files().into_keys().map(|file| Answer::of(t.request(reqwest::Method::GET, &format!("/dashboard/{file}"))));
+        let statuses: Vec<u16> = futures_util::future::join_all(asked).await.into_iter().map(|answer| answer.status).collect();
+        assert!(statuses.len() > 50 && statuses.iter().all(|status| *status == 200), "{statuses:?}");
     }
 }
