@@ -18,7 +18,8 @@ test: setup ## Run all tests, on a private PostgreSQL and in a real browser
 
 browser: setup ## Run the tests of the admin page in Chromium; PICTURES=1 renews the README's pictures
 	@.ci/npm browser
-	cargo build $(CARGO_FLAGS)
+	@# The program as the tests of `make test` have it: a plain build has other features of its dependencies.
+	cargo test $(CARGO_FLAGS) --no-run --test it
 	cd tests/browser && node --test --test-concurrency=1
 
 lint: ## Formatting and clippy, warnings are errors
