@@ -48,7 +48,7 @@ export function createMap(host, live, go) {
     let is_ready = false;
     /** Tiles that did not come, by source. @type {Map<string, {x: number, y: number, z: number}[]>} */
     const failed = new Map();
-    /** Sources that were to be fetched anew while the server was away. @type {Set<string>} */
+    /** Sources that are to be fetched anew once the server is back, or what is on its way has come. @type {Set<string>} */
     const old = new Set();
     /** @type {(() => void)[]} */
     const ends = [];
@@ -88,6 +88,11 @@ export function createMap(host, live, go) {
 
     /** @param {string} source */
     function refresh(source) {
+        if (!map.areTilesLoaded()) {
+            // Tiles on their way would be waited for twice, and sometimes for ever; they may be old ones, too.
+            old.add(source);
+            return;
+        }
         const missing = failed.get(source);
         if (missing !== undefined) {
             // By name first: a refresh of all takes tiles that have failed for ones that are on their way.
@@ -103,12 +108,18 @@ export function createMap(host, live, go) {
         }
     }
 
+    /** The server is back: what is missing may be more than what is known to be. */
     function mend() {
         if (live.state === 'live') {
-            const sources = failed.size > 0 ? TILED : TILED.filter((source) => old.has(source));
-            old.clear();
-            sources.forEach(refresh);
+            TILED.forEach((source) => failed.size > 0 && old.add(source));
+            catchUp();
         }
+    }
+
+    function catchUp() {
+        const sources = live.state === 'live' ? [...old] : [];
+        sources.forEach((source) => old.delete(source));
+        sources.forEach(refresh);
     }
 
     if (map !== null) {
@@ -127,6 +138,7 @@ export function createMap(host, live, go) {
         });
         map.on('idle', () => {
             host.dataset.drawn = 'true';
+            catchUp();
         });
         map.on('style.load', () => {
             is_ready = true;
