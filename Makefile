@@ -1,5 +1,5 @@
 # ar-supervisor: `make run` and `make test` do all the set-up they need.
-.PHONY: help run test browser lint bench compare fuzz qgis setup page sqlx
+.PHONY: help run test browser smooth lint bench compare fuzz qgis setup page sqlx
 DATA_DIR ?= .dev-data
 CARGO_FLAGS ?= --locked
 
@@ -21,6 +21,11 @@ browser: setup ## Run the tests of the admin page in Chromium; PICTURES=1 renews
 	@# The program as the tests of `make test` have it: a plain build has other features of its dependencies.
 	cargo test $(CARGO_FLAGS) --no-run --test it
 	cd tests/browser && node --test --test-concurrency=1
+
+smooth: setup ## How smooth the live map stays with 10,000 edge servers, beside an empty one
+	@.ci/npm browser
+	cargo test $(CARGO_FLAGS) --no-run --test it
+	cd tests/browser && node smooth.mjs
 
 lint: ## Formatting and clippy, warnings are errors
 	cargo fmt --check
