@@ -11,6 +11,10 @@ const LIMITS = 'public=50/s,auth=off,user=20/s,admin=50/s,edge=100/s,tiles=300/s
 /** A cold machine loads the demo data slowly. */
 const START_MS = 180_000;
 
+for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM'])) {
+    process.once(signal, () => process.exit(1));
+}
+
 /** Waits for a state. @template T @param {() => Promise<T | undefined | false> | T | undefined | false} ask @param {string} what */
 export async function until(ask, what, within_ms = 30_000) {
     for (const end = Date.now() + within_ms; ; ) {
@@ -61,6 +65,8 @@ export class Service {
             stdio: ['ignore', 'pipe', 'pipe'],
         });
         this.#process = child;
+        // Whoever ends the tests ends what they started.
+        process.once('exit', () => child.kill());
         let printed = '';
         child.stdout?.on('data', (text) => (printed += text));
         child.stderr?.on('data', (text) => (printed += text));
