@@ -80,7 +80,7 @@ async function end(context, { id }) {
 /** @param {Context} context @param {Session} session @param {Pages<Session>} pages */
 async function endOne(context, session, pages) {
     const text = session.current ? 'This is the session you use now: you will have to sign in again.' : 'Whoever uses it has to sign in again.';
-    if (await ask({ title: 'End this session?', text, yes: 'End it', is_dangerous: true, act: () => end(context, session) })) {
+    if (await ask({ title: 'End the session?', text, yes: 'End it', is_dangerous: true, act: () => end(context, session) })) {
         context.announce('The session has ended.');
         // After the own one, the answer says that nobody is signed in, and the page asks for the password.
         await pages.load();
