@@ -71,7 +71,7 @@ async fn begin_browser_session(
 #[utoipa::path(put, path = PATH, tag = "accounts", security(()), responses(
     (status = 200, description = "An access token, and whose it is; the cookie is renewed.", body = BrowserSession),
     (status = 204, description = "Nobody is signed in, or no longer; the cookie is gone."),
-    ReadFailures,
+    ReadFailures, TooMany,
 ))]
 async fn renew_browser_session(
     State(state): State<AppState>,
@@ -98,8 +98,8 @@ async fn renew_browser_session(
 ///
 /// Ends the session of the cookie, and the cookie.
 #[utoipa::path(delete, path = PATH, tag = "accounts", security(()), responses(
-    (status = 204, description = "Nobody is signed in."),
-    ReadFailures,
+    (status = 204, description = "Nobody is signed in any more."),
+    ReadFailures, TooMany,
 ))]
 async fn end_browser_session(
     State(state): State<AppState>,

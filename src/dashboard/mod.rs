@@ -6,12 +6,14 @@ use std::borrow::Cow;
 
 use axum::Router;
 use axum::extract::Path;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rust_embed::{Embed, EmbeddedFile};
+
+use crate::http::IfNoneMatch;
 
 /// Own files only: no inline scripts or styles, no frames, no forms that leave, and no connections to elsewhere.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; \
@@ -62,31 +64,31 @@ pub(crate) fn routes() -> Router {
         .route("/dashboard/{*path}", get(file))
 }
 
-async fn index(headers: HeaderMap) -> Response {
+async fn index(kept: IfNoneMatch) -> Response {
     match Page::get("index.html") {
-        Some(page) if is_whole() => answer("index.html", page, &headers),
+        Some(page) if is_whole() => answer("index.html", page, &kept),
         _ => (StatusCode::NOT_FOUND, Html(WITHOUT_LIBRARIES)).into_response(),
     }
 }
 
-async fn file(Path(path): Path<String>, headers: HeaderMap) -> Response {
+async fn file(Path(path): Path<String>, kept: IfNoneMatch) -> Response {
     let library = path.strip_prefix("lib/").map(|name| LIBRARIES.iter().find(|library| library.0 == name));
     let file = match library {
         Some(library) => library.and_then(|(_, path)| Libraries::get(path)),
         None => Page::get(&path),
     };
     match file {
-        Some(file) => answer(&path, file, &headers),
+        Some(file) => answer(&path, file, &kept),
         None => StatusCode::NOT_FOUND.into_response(),
     }
 }
 
 /// The file, or 304 when the browser has it.
-fn answer(path: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response {
-    let tag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(&file.metadata.sha256_hash()[..18]));
-    let kept = headers.get(header::IF_NONE_MATCH).is_some_and(|tags| tags.to_str().is_ok_and(|tags| tags.contains(&tag)));
+fn answer(path: &str, file: EmbeddedFile, kept: &IfNoneMatch) -> Response {
+    let tag = URL_SAFE_NO_PAD.encode(&file.metadata.sha256_hash()[..18]);
+    let has_it = kept.matches_tag(&tag);
     let head = [
-        (header::ETAG, HeaderValue::try_from(tag).expect("letters and digits in quotes")),
+        (header::ETAG, HeaderValue::try_from(format!("\"{tag}\"")).expect("letters and digits in quotes")),
         // Asked for again each time, and mostly answered by 304: a new release is seen at once.
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
         (header::CONTENT_TYPE, HeaderValue::from_static(content_type(path))),
@@ -94,7 +96,7 @@ fn answer(path: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response {
         (HeaderName::from_static("permissions-policy"), HeaderValue::from_static(PERMISSIONS)),
         (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
     ];
-    if kept {
+    if has_it {
         return (StatusCode::NOT_MODIFIED, head).into_response();
     }
     let body = match file.data {

@@ -43,5 +43,5 @@ pub(crate) use idempotency::{Claim, IdempotencyKey, claim, keep, key_reused};
 pub(crate) use origin::Origin;
 pub(crate) use path::{PathId, PathText};
 pub(crate) use query::{FromQuery, Nothing, QueryReader, StrictQuery};
-pub(crate) use security::{OwnOrigin, bearer, is_own_origin};
+pub(crate) use security::{bearer, is_own_origin};
 pub(crate) use throttle::network_of;

@@ -1,11 +1,11 @@
-//! Under which address the client reached us, for links that must be whole.
+//! Under which address the client reached us: for links that must be whole, and to know our own pages by.
 
 use std::convert::Infallible;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, header};
+use axum::http::{Extensions, HeaderMap, HeaderValue, header};
 
 use super::client::Client;
 
@@ -20,7 +20,18 @@ impl Origin {
         format!("{}{path}", self.0)
     }
 
-    fn of(headers: &HeaderMap, secure: bool) -> Self {
+    /// Whether a page's `Origin` is this one; none is when it is not known.
+    pub(crate) fn is(&self, page: &HeaderValue) -> bool {
+        !self.0.is_empty() && page.as_bytes().eq_ignore_ascii_case(self.0.as_bytes())
+    }
+
+    /// That of a request.
+    pub(crate) fn of(extensions: &Extensions, headers: &HeaderMap) -> Self {
+        let secure = extensions.get::<Client>().is_some_and(|client| client.secure);
+        Self::named(headers, secure)
+    }
+
+    fn named(headers: &HeaderMap, secure: bool) -> Self {
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
         // An authority may have a user's name and password before the host: `Host` may not.
         let host = host.filter(|host| host.parse::<Authority>().is_ok() && !host.contains('@'));
@@ -33,8 +44,7 @@ impl<S: Sync> FromRequestParts<S> for Origin {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
-        let secure = parts.extensions.get::<Client>().is_some_and(|client| client.secure);
-        Ok(Self::of(&parts.headers, secure))
+        Ok(Self::of(&parts.extensions, &parts.headers))
     }
 }
 
@@ -52,8 +62,11 @@ mod tests {
     #[case("evil.example/x?", false, "/ogc")]
     #[case("\"><script>", false, "/ogc")]
     #[case("", false, "/ogc")]
-    fn only_a_plain_host_is_put_into_links(#[case] host: &'static str, #[case] secure: bool, #[case] expected: &str) {
+    fn only_a_plain_host_is_put_into_links(#[case] host: &'static str, #[case] secure: bool, #[case] expected: &'static str) {
         let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static(host))]);
-        assert_eq!(Origin::of(&headers, secure).url("/ogc"), expected);
+        let origin = Origin::named(&headers, secure);
+        assert_eq!(origin.url("/ogc"), expected);
+        let page = HeaderValue::from_static(expected.strip_suffix("/ogc").expect("a path of ours"));
+        assert_eq!(origin.is(&page), expected != "/ogc", "without a name nobody is ours");
     }
 }

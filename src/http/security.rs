@@ -1,16 +1,14 @@
 //! What every response says about itself to browsers, and that secrets do not travel in the clear.
 
-use axum::extract::{FromRequestParts, Request};
-use axum::http::request::Parts;
+use axum::extract::Request;
 use axum::http::uri::Authority;
-use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use std::convert::Infallible;
 use std::time::Duration;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::ApiError;
 use super::client::{Client, Peer};
+use super::{ApiError, Origin};
 use crate::state::AppState;
 
 /// Nothing of an API's answer is a page.
@@ -104,26 +102,7 @@ pub(crate) fn is_own_origin(request: &Request, allowed: &[HeaderValue]) -> bool 
     if allowed.iter().any(|allowed| allowed.as_bytes().eq_ignore_ascii_case(origin.as_bytes())) {
         return true;
     }
-    own_origin(request.extensions(), request.headers()).is_some_and(|own| origin.as_bytes().eq_ignore_ascii_case(own.as_bytes()))
-}
-
-/// Scheme and host by which the client reached us; none when it names no host that can be one.
-fn own_origin(extensions: &Extensions, headers: &HeaderMap) -> Option<String> {
-    let secure = extensions.get::<Client>().is_some_and(|client| client.secure);
-    let scheme = if secure { "https" } else { "http" };
-    let host = headers.get(header::HOST)?.to_str().ok().filter(|host| host.parse::<Authority>().is_ok())?;
-    Some(format!("{scheme}://{host}"))
-}
-
-/// Extractor: scheme and host by which the client reached us, for addresses that are to be whole.
-pub(crate) struct OwnOrigin(pub(crate) Option<String>);
-
-impl<S: Sync> FromRequestParts<S> for OwnOrigin {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
-        Ok(Self(own_origin(&parts.extensions, &parts.headers)))
-    }
+    Origin::of(request.extensions(), request.headers()).is(origin)
 }
 
 /// The token of `Authorization: Bearer`, if there is that one header.

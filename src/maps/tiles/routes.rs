@@ -14,8 +14,8 @@ use super::kept::Tile;
 use super::layer::Layer;
 use super::tile_json::TileJson;
 use crate::http::{
-    AccessFailures, ApiError, FromQuery, IfNoneMatch, NotFound, Nothing, OwnOrigin, PathText, QueryReader, ReadFailures, StrictQuery,
-    TooMany, json,
+    AccessFailures, ApiError, FromQuery, IfNoneMatch, NotFound, Nothing, Origin, PathText, QueryReader, ReadFailures, StrictQuery, TooMany,
+    json,
 };
 use crate::state::AppState;
 
@@ -124,15 +124,11 @@ const QUARTER_HOUR_S: i64 = 15 * 60;
     params(("document" = String, Path, description = "`decorations.json`, `edges.json`, `coverage.json` or `regions.json`.", example = "regions.json")),
     responses((status = 200, description = "The document.", body = TileJson), ReadFailures, NotFound, TooMany)
 )]
-async fn tile_json(
-    document: PathText,
-    OwnOrigin(origin): OwnOrigin,
-    StrictQuery(Nothing): StrictQuery<Nothing>,
-) -> Result<Response, ApiError> {
+async fn tile_json(document: PathText, origin: Origin, StrictQuery(Nothing): StrictQuery<Nothing>) -> Result<Response, ApiError> {
     let document = document.read().ok_or_else(unknown_route)?;
     let name = document.strip_suffix(".json").ok_or_else(unknown_route)?;
     let layer = Layer::open_to_all(name).ok_or_else(unknown_layer)?;
-    json("application/json", &TileJson::of(layer, origin.as_deref()))
+    json("application/json", &TileJson::of(layer, &origin))
 }
 
 /// What the tiles of device density are
@@ -141,8 +137,8 @@ async fn tile_json(
 #[utoipa::path(get, path = "/tiles/device_density.json", operation_id = "describe_density_tiles", tag = "maps", security(("bearer" = ["admin"])), extensions(("x-rate-class" = json!("tiles"))),
     responses((status = 200, description = "The document.", body = TileJson), AccessFailures, ReadFailures)
 )]
-async fn density_tile_json(OwnOrigin(origin): OwnOrigin, StrictQuery(Nothing): StrictQuery<Nothing>) -> Result<Response, ApiError> {
-    json("application/json", &TileJson::of(Layer::DeviceDensity, origin.as_deref()))
+async fn density_tile_json(origin: Origin, StrictQuery(Nothing): StrictQuery<Nothing>) -> Result<Response, ApiError> {
+    json("application/json", &TileJson::of(Layer::DeviceDensity, &origin))
 }
 
 /// The tile in the form that the client takes, or 304 when it has it. One without features is 200 with nothing in it

@@ -6,6 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::layer::Layer;
+use crate::http::Origin;
 
 /// A TileJSON document.
 #[derive(Debug, Serialize, ToSchema)]
@@ -58,8 +59,8 @@ struct VectorLayer {
 }
 
 impl TileJson {
-    /// The document of a layer whose tiles are found below `origin`; without one, relative to the root.
-    pub(super) fn of(layer: Layer, origin: Option<&str>) -> Self {
+    /// The document of a layer, with addresses as the client reaches us.
+    pub(super) fn of(layer: Layer, origin: &Origin) -> Self {
         let (name, description, maxzoom) = (layer.name(), layer.description(), layer.max_zoom());
         let fields = layer.fields().iter().copied().collect();
         Self {
@@ -69,7 +70,7 @@ impl TileJson {
             version: "1.0.0",
             attribution: layer.attribution(),
             scheme: "xyz",
-            tiles: [format!("{}/tiles/{name}/{{z}}/{{x}}/{{y}}.mvt", origin.unwrap_or_default())],
+            tiles: [origin.url(&format!("/tiles/{name}/{{z}}/{{x}}/{{y}}.mvt"))],
             minzoom: 0,
             maxzoom,
             bounds: [-180.0, -85.051_128, 180.0, 85.051_128],

@@ -5,7 +5,7 @@
 import { fill, h } from '../dom.js';
 import { time } from '../words.js';
 import { field } from './field.js';
-import { Pages, whenQuiet } from './pages.js';
+import { Pages, asTyped } from './pages.js';
 
 /** @typedef {import('./panel.js').Context} Context */
 /** @typedef {import('./panel.js').Panel} Panel */
@@ -15,7 +15,6 @@ import { Pages, whenQuiet } from './pages.js';
  */
 
 const PAGE = 100;
-const TYPED_MS = 250;
 /** Accounts whose names are looked up; of others the id is shown. */
 const MOST_NAMES = 1000;
 
@@ -76,13 +75,7 @@ export function open(context, host, { action = '' }) {
         row: (act) => row(act, names),
         nothing: 'Nobody did anything like that.',
     });
-    const typed = whenQuiet(() => void pages.load(), TYPED_MS);
-    form.addEventListener('input', () => typed.soon());
-    form.addEventListener('submit', (event) => {
-        event.preventDefault();
-        typed.stop();
-        void pages.load();
-    });
+    const stop = asTyped(form, () => void pages.load());
     fill(host, form, pages.element);
     const named = new AbortController();
     void pages.load();
@@ -94,7 +87,7 @@ export function open(context, host, { action = '' }) {
         title: 'Audit',
         close() {
             named.abort();
-            typed.stop();
+            stop();
             pages.close();
         },
     };

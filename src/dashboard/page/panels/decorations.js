@@ -8,7 +8,7 @@ import { ago, place } from '../words.js';
 import { ASSET_TYPES } from './decoration_fields.js';
 import { draftsOf, dropDraft } from './drafts.js';
 import { explain, field } from './field.js';
-import { Pages, whenQuiet } from './pages.js';
+import { Pages, asTyped, whenQuiet } from './pages.js';
 import { clicked, query as query_of } from './place.js';
 import { restore } from './save.js';
 
@@ -18,7 +18,6 @@ import { restore } from './save.js';
 
 const PATH = '/api/v1/decorations';
 const PAGE = 50;
-const TYPED_MS = 250;
 /** An import tells of changes for minutes; the list follows once it pauses. */
 const CHANGED_MS = 1000;
 
@@ -43,7 +42,6 @@ export function open(context, host, parameters) {
         row: (decoration) => row(context, decoration, pages),
         nothing: 'No decoration is like that.',
     });
-    const typed = whenQuiet(() => void pages.load(), TYPED_MS);
     const changed = whenQuiet(() => (pages.is_long || pages.has_focus ? offerNewer() : void pages.load()), CHANGED_MS);
     const newer = h('button', { type: 'button', hidden: true, onclick: () => refresh() }, 'There are changes: show them');
     const offerNewer = () => {
@@ -53,12 +51,7 @@ export function open(context, host, parameters) {
         newer.hidden = true;
         void pages.load();
     };
-    form.addEventListener('input', () => typed.soon());
-    form.addEventListener('submit', (event) => {
-        event.preventDefault();
-        typed.stop();
-        refresh();
-    });
+    const stop = asTyped(form, refresh);
     const create = () => context.go(`#/decoration/new?${query_of(clicked(context.map.center()))}`);
     fill(
         host,
@@ -75,7 +68,7 @@ export function open(context, host, parameters) {
         title: 'Decorations',
         close() {
             context.live.removeEventListener('decoration', on_change);
-            typed.stop();
+            stop();
             changed.stop();
             pages.close();
         },

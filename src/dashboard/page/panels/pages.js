@@ -7,6 +7,9 @@ import { fill, h } from '../dom.js';
 import { count } from '../words.js';
 import { explain, isAborted } from './field.js';
 
+/** Pause in typing after which is asked, in ms. */
+const TYPED_MS = 250;
+
 /**
  * @template Item
  * @typedef {object} PagesOptions
@@ -144,4 +147,22 @@ export function whenQuiet(act, quiet_ms) {
         },
         stop: () => clearTimeout(timer),
     };
+}
+
+/**
+ * Asks again as a form's fields are typed in, and at once when it is sent.
+ *
+ * @param {HTMLElement} form
+ * @param {() => void} ask
+ * @returns {() => void} ends it
+ */
+export function asTyped(form, ask) {
+    const typed = whenQuiet(ask, TYPED_MS);
+    form.addEventListener('input', () => typed.soon());
+    form.addEventListener('submit', (event) => {
+        event.preventDefault();
+        typed.stop();
+        ask();
+    });
+    return () => typed.stop();
 }

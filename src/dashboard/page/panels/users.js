@@ -7,7 +7,7 @@ import { fill, h } from '../dom.js';
 import { ago, time } from '../words.js';
 import { ask, showSecret } from './dialog.js';
 import { field } from './field.js';
-import { Pages, whenQuiet } from './pages.js';
+import { Pages, asTyped } from './pages.js';
 
 /** @typedef {import('./panel.js').Context} Context */
 /** @typedef {import('./panel.js').Panel} Panel */
@@ -18,7 +18,6 @@ import { Pages, whenQuiet } from './pages.js';
 
 const PATH = '/api/v1/users';
 const PAGE = 100;
-const TYPED_MS = 250;
 
 /**
  * @param {Context} context
@@ -46,19 +45,13 @@ export function open(context, host, { email = '' }) {
         row: (account) => row(context, account, pages),
         nothing: 'No account is like that. An e-mail has to be whole: ada@example.org.',
     });
-    const typed = whenQuiet(() => void pages.load(), TYPED_MS);
-    form.addEventListener('input', () => typed.soon());
-    form.addEventListener('submit', (event) => {
-        event.preventDefault();
-        typed.stop();
-        void pages.load();
-    });
+    const stop = asTyped(form, () => void pages.load());
     fill(host, form, pages.element);
     void pages.load();
     return {
         title: 'Users',
         close() {
-            typed.stop();
+            stop();
             pages.close();
         },
     };
