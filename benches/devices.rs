@@ -86,7 +86,8 @@ fn main() -> Outcome<()> {
     let body = format!(
         "`cargo bench --bench devices`: {} phones of {EDGES} edges; {ROUNDS} rounds of {} positions each, taken in turns, the database on a Unix socket. \
          Through the writer: frames of {FRAME}, as edges send them, only for devices of that edge and session, newer ones only, with their cells computed.\n\n\
-         Choosing: some three edges cover a place at every size; median time of one statement.\n\n{machine}.\n\n{writing}\n\n{choosing}",
+         Choosing: some three edges cover a place at every size; median time of one statement while two connections ask at once, \
+         for a machine with nothing else to do measures how soon it wakes up.\n\n{machine}.\n\n{writing}\n\n{choosing}",
         count_text(PHONES as u64),
         count_text(ROWS as u64)
     );
@@ -242,7 +243,7 @@ impl Writers {
 
 fn state(options: PgConnectOptions) -> Outcome<AppState> {
     let server = Environment::of(&[("JWT_SECRET", "Only-for-Measuring-on-Loopback-0123456789"), ("RATE_LIMIT", "off")]).server()?;
-    let config = DatabaseConfig { primary: options, replica: None, max_connections: 12 };
+    let config = DatabaseConfig { primary: options, replica: None, max_connections: 20 };
     Ok(AppState::new(Db::new(&config), &server, Lifecycle::new()))
 }
 
@@ -255,7 +256,7 @@ fn choices(runtime: &Runtime, cluster: &BenchCluster, criterion: &mut Criterion)
             fleet::add_edges(&mut loading, &SQUARE, size).await?;
             sqlx::raw_sql(SPECIFIED_EDGES).execute(&mut loading).await?;
             sqlx::raw_sql("VACUUM ANALYZE").execute(&mut loading).await?;
-            databases.push((size, cluster.connect(&name, "force_generic_plan").await?));
+            databases.push((size, [cluster.connect(&name, "force_generic_plan").await?, cluster.connect(&name, "force_generic_plan").await?]));
         }
         Outcome::Ok(databases)
     })?;
@@ -263,7 +264,7 @@ fn choices(runtime: &Runtime, cluster: &BenchCluster, criterion: &mut Criterion)
     for (name, statement) in ways {
         let mut group = criterion.benchmark_group(name);
         group.sample_size(10).sampling_mode(SamplingMode::Flat).measurement_time(Duration::from_secs(2));
-        for (size, connection) in &mut databases {
+        for (size, [connection, _]) in &mut databases {
             let mut random = Random::new(*size);
             group.bench_function(BenchmarkId::from_parameter(*size), |bencher| {
                 bencher.iter_custom(|count| {
@@ -283,17 +284,10 @@ fn choices(runtime: &Runtime, cluster: &BenchCluster, criterion: &mut Criterion)
     runtime.block_on(async {
         for round in 0..CHOICE_ROUNDS {
             for ((_, statement), times) in ways.iter().zip(&mut times) {
-                for ((_, connection), times) in databases.iter_mut().zip(times) {
-                    let (mut random, turn) = (Random::new(round), Instant::now());
-                    ask(connection, statement, &mut random).await?;
-                    loop {
-                        let started = Instant::now();
-                        ask(connection, statement, &mut random).await?;
-                        times.push(started.elapsed().as_secs_f64());
-                        if turn.elapsed() >= TURN {
-                            break;
-                        }
-                    }
+                for ((_, [one, other]), times) in databases.iter_mut().zip(times) {
+                    let (one, other) =
+                        futures_util::try_join!(ask_again_and_again(one, statement, round), ask_again_and_again(other, statement, !round))?;
+                    times.extend(one.into_iter().chain(other));
                 }
             }
         }
@@ -302,6 +296,19 @@ fn choices(runtime: &Runtime, cluster: &BenchCluster, criterion: &mut Criterion)
     let costs: Vec<Vec<(u64, f64)>> =
         times.iter().map(|times| SIZES.into_iter().zip(times.iter().map(|times| median(times))).collect()).collect();
     Ok(choice_table(&ways, &costs))
+}
+
+/// Times of one statement after the other.
+async fn ask_again_and_again(connection: &mut PgConnection, statement: &'static str, seed: u64) -> Outcome<Vec<f64>> {
+    let (mut random, mut times) = (Random::new(seed), Vec::new());
+    ask(connection, statement, &mut random).await?;
+    let turn = Instant::now();
+    while times.is_empty() || turn.elapsed() < TURN {
+        let started = Instant::now();
+        ask(connection, statement, &mut random).await?;
+        times.push(started.elapsed().as_secs_f64());
+    }
+    Ok(times)
 }
 
 async fn ask(connection: &mut PgConnection, statement: &'static str, random: &mut Random) -> Outcome<()> {

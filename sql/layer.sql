@@ -54,6 +54,7 @@
 \ir functions/decorations_in_edge_region.sql
 \ir functions/regions_named.sql
 \ir functions/edge_health.sql
+\ir functions/edge_fallback.sql
 \ir functions/edge_choice.sql
 \ir functions/edges_in_reach.sql
 \ir functions/edges_holding.sql

@@ -113,7 +113,8 @@ impl Plan {
         let text = |member: &str| node[member].as_str().map(str::to_owned);
         // An array's elements are no function that hides a plan; those of several side by side have no name.
         let kind = match node["Node Type"].as_str().expect("a node") {
-            "Function Scan" if matches!(text("Function Name").as_deref(), None | Some("unnest")) => "Array",
+            // Whose plan is looked at by itself.
+            "Function Scan" if matches!(text("Function Name").as_deref(), None | Some("unnest" | "edge_fallback_if")) => "Array",
             kind => kind,
         };
         self.nodes.push((kind.to_owned(), text("Relation Name"), text("Index Name")));
@@ -378,14 +379,17 @@ async fn devices_are_listed_by_their_key_their_user_or_their_edge() {
 #[tokio::test]
 async fn an_edge_is_chosen_by_the_areas_and_places_of_ten_thousand() {
     let db = pools().await;
-    let indexes = ["edge_servers_service_area_gist", "edge_servers_location_gist", "edge_load_pkey"];
+    let indexes = ["edge_servers_service_area_gist", "edge_servers_pkey", "edge_load_pkey"];
     for (pool, way) in [(db.hot(), "generic"), (db.shaped(), "custom")] {
         println!("{way}");
         let query = "SELECT * FROM gis.edge_choice($1, $2, $3, 0.5, 0.3, 0.2, $4) ORDER BY preference DESC, edge_server_id LIMIT 3";
         plan(pool, query, &format!("{MUNICH}, NULL, 50000, NULL")).await.uses(&indexes);
-        let by_cells = ["edge_coverage_pkey", "edge_servers_pkey", "edge_servers_location_gist", "edge_load_pkey"];
+        let by_cells = ["edge_coverage_pkey", "edge_servers_pkey", "edge_load_pkey"];
         plan(pool, query, &format!("{MUNICH}, ARRAY[599405990164561919, 608413189419302911]::bigint[], 50000, NULL")).await.uses(&by_cells);
         plan(pool, "SELECT * FROM gis.edge_choice($1, $2)", "11.5, 48.1").await.uses(&indexes);
+        let fallback = "SELECT * FROM gis.edge_fallback($1, $2, $3)";
+        let by_areas_and_places = ["edge_servers_service_area_gist", "edge_servers_location_gist", "edge_load_pkey"];
+        plan(pool, fallback, &format!("{MUNICH}, 50000, gen_random_uuid()")).await.uses(&by_areas_and_places);
     }
     // For many devices at once.
     let placing = committed("FROM gis.edge_choice(d.position");
