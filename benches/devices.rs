@@ -256,7 +256,8 @@ fn choices(runtime: &Runtime, cluster: &BenchCluster, criterion: &mut Criterion)
             fleet::add_edges(&mut loading, &SQUARE, size).await?;
             sqlx::raw_sql(SPECIFIED_EDGES).execute(&mut loading).await?;
             sqlx::raw_sql("VACUUM ANALYZE").execute(&mut loading).await?;
-            databases.push((size, [cluster.connect(&name, "force_generic_plan").await?, cluster.connect(&name, "force_generic_plan").await?]));
+            databases
+                .push((size, [cluster.connect(&name, "force_generic_plan").await?, cluster.connect(&name, "force_generic_plan").await?]));
         }
         Outcome::Ok(databases)
     })?;

@@ -44,6 +44,8 @@ pub struct ServerConfig {
     pub content: ContentConfig,
     /// How edge servers and devices are watched.
     pub supervision: SupervisionConfig,
+    /// How long it goes on serving after it was told to stop, so that balancers see that it is not ready any more.
+    pub stop_delay: Duration,
 }
 
 /// The service's secret, from which keys are derived, and what is said in tokens.
@@ -342,6 +344,7 @@ impl<'a> Reader<'a> {
             http: self.http(rate_limits),
             content: self.content(),
             supervision: self.supervision(),
+            stop_delay: self.duration("STOP_DELAY", "0s", 0, 60),
         }
     }
 

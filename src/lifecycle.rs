@@ -1,6 +1,6 @@
 //! Start and ordered stop: who runs, who is told to end, and in which order.
 //!
-//! stop: readiness off, no new connections → running requests drain → background tasks end → pools close.
+//! stop: readiness off → (`STOP_DELAY`) → no new connections → running requests drain → background tasks end → pools close.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use tracing::Instrument;
 #[derive(Clone, Default)]
 pub struct Lifecycle {
     started: Arc<AtomicBool>,
+    leaving: Arc<AtomicBool>,
     stopping: CancellationToken,
     drained: CancellationToken,
     tasks: TaskTracker,
@@ -36,6 +37,17 @@ impl Lifecycle {
     #[must_use]
     pub fn is_started(&self) -> bool {
         self.started.load(Ordering::Acquire)
+    }
+
+    /// Says that the stop is near: whoever asks from now on had better ask another instance.
+    pub fn mark_leaving(&self) {
+        self.leaving.store(true, Ordering::Release);
+    }
+
+    /// Whether the stop is near, or has begun.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Acquire) || self.stopping.is_cancelled()
     }
 
     /// Cancelled when the service is to stop.

@@ -94,6 +94,11 @@ pub(super) async fn serve(
             () = stopped => None,
             failure = started => failure.err(),
         };
+        if failure.is_none() && !server.stop_delay.is_zero() {
+            lifecycle.mark_leaving();
+            tracing::info!("not ready any more; stopping in {:?}", server.stop_delay);
+            tokio::time::sleep(server.stop_delay).await;
+        }
         tracing::info!("stopping");
         lifecycle.stop();
         (failure, tokio::time::Instant::now())

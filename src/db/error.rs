@@ -52,7 +52,7 @@ impl DbError {
 
     /// The same of a driver error.
     pub(crate) fn means_unavailable(error: &sqlx::Error) -> bool {
-        breaks_connection(error) || is_busy(error)
+        breaks_connection(error) || is_busy(error) || is_stale_plan(error)
     }
 }
 
@@ -80,7 +80,16 @@ fn is_busy(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether the shape of a result changed under a prepared statement: another instance has migrated.
+/// Whether views or functions changed under a statement: another instance has migrated meanwhile.
 pub(super) fn is_stale_plan(error: &sqlx::Error) -> bool {
-    error.as_database_error().is_some_and(|error| error.code().as_deref() == Some("0A000") && error.message().contains("cached plan"))
+    let Some(error) = error.as_database_error() else { return false };
+    match error.code().as_deref() {
+        // What it was planned with has gone between its planning and its run.
+        Some("XX000") => ["cache lookup failed", "could not open relation with OID"].iter().any(|text| error.message().starts_with(text)),
+        // The shape of its result is another one.
+        Some("0A000") => error.message().contains("cached plan"),
+        // A function, a table or a view was not there for a moment.
+        Some(code) => ["42883", "42P01"].contains(&code),
+        None => false,
+    }
 }

@@ -41,7 +41,7 @@ async fn live(StrictQuery(Nothing): StrictQuery<Nothing>) -> Json<Health> {
     (status = 503, description = "Not now: starting, stopping, or without its database.", body = Problem, content_type = "application/problem+json"),
 ))]
 async fn ready(State(state): State<AppState>, StrictQuery(Nothing): StrictQuery<Nothing>) -> Result<Json<Health>, ApiError> {
-    if state.lifecycle.stopping().is_cancelled() {
+    if state.lifecycle.is_leaving() {
         return Err(ApiError::unavailable("stopping", "the service is stopping"));
     }
     if !state.lifecycle.is_started() {

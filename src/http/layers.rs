@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::StatusCode;
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, StatusCode};
 use axum::middleware;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
@@ -63,7 +64,18 @@ struct AroundAll {
 
 impl Around for AroundAll {
     fn answer<S: Inner>(self, request: Request, inside: Inside<S>) -> impl Future<Output = Response> + Send {
-        context::around(request, |request| context::catch_panic(security::around(self.state, request, |request| inside.answer(request))))
+        let leaving = self.state.lifecycle.clone();
+        let answering = context::around(request, |request| {
+            context::catch_panic(security::around(self.state, request, |request| inside.answer(request)))
+        });
+        async move {
+            let mut response = answering.await;
+            // The next request over this connection would come too late.
+            if leaving.is_leaving() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            response
+        }
     }
 }
 

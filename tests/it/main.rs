@@ -23,6 +23,7 @@ mod hub;
 mod import;
 mod maps;
 mod metrics;
+mod operations;
 mod plans;
 mod schema;
 mod simulation;

@@ -87,7 +87,13 @@ impl Summary {
     /// Whether nothing happened that should not have.
     #[must_use]
     pub fn is_good(&self) -> bool {
-        self.snapshot.unexpected().is_empty() && self.differences.is_empty() && self.leftovers.is_empty()
+        self.snapshot.unexpected().is_empty() && self.has_converged()
+    }
+
+    /// Whether edges held what they should at the end and everything was taken away, whatever happened before.
+    #[must_use]
+    pub fn has_converged(&self) -> bool {
+        self.differences.is_empty() && self.leftovers.is_empty()
     }
 }
 

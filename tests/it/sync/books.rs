@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use sqlx::PgPool;
 use uuid::Uuid;
 
+use crate::support::HoldingEdge;
+
 /// `(edge, decoration, should be there)` of every pair that is not as it should be: every decoration measured against
 /// every edge.
 pub(crate) async fn wrong_pairs(sql: &PgPool) -> Vec<(Uuid, Uuid, bool)> {
@@ -44,4 +46,13 @@ pub(crate) async fn books(sql: &PgPool) -> BTreeMap<(Uuid, Uuid), (String, i64)>
 pub(crate) async fn put_count(sql: &PgPool, edge: Uuid) -> i64 {
     let count = "SELECT count(*) FROM ar.decoration_sync WHERE edge_server_id = $1 AND wanted = 'put'";
     sqlx::query_scalar(count).bind(edge).fetch_one(sql).await.expect("counts")
+}
+
+/// Whether an edge holds just what the books want it to.
+pub(crate) async fn holds_its_books(sql: &PgPool, edge: &HoldingEdge) -> bool {
+    let is_here = |(&(at, decoration), (wanted, number)): (&(Uuid, Uuid), &(String, i64))| {
+        (at == edge.edge.id && wanted == "put").then_some((decoration, *number))
+    };
+    let wanted: BTreeMap<Uuid, i64> = books(sql).await.iter().filter_map(is_here).collect();
+    wanted == edge.held().items.iter().map(|(id, (number, _))| (*id, *number)).collect()
 }

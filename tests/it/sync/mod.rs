@@ -14,3 +14,5 @@ mod routes;
 mod status;
 mod surviving;
 mod wanted;
+
+pub(crate) use books::{every_pair_is_right, holds_its_books};

@@ -1,0 +1,105 @@
+//! P10: more than it can bear is refused, quickly and politely, and what it can bear is done all the same.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use super::service::Service;
+use crate::commands::{text, url_of};
+use crate::support::{TestServer, rounds};
+
+const PATH: &str = "/api/v1/decorations/nearby?lat=52.52&lng=13.4&radius=2000";
+/// Connections with which the peak is looked for, and with which there is too much of everything.
+const PEAK_CONNECTIONS: [usize; 3] = [16, 64, 256];
+const TOO_MANY_CONNECTIONS: usize = 3_000;
+
+/// Counts answers by kind. A refusal without a word when to come again is none.
+const SCRIPT: &str = r#"
+local threads = {}
+function setup(thread) table.insert(threads, thread) end
+function init() good, refused, rude, other = 0, 0, 0, 0 end
+function response(status, headers)
+  if status == 200 then good = good + 1
+  elseif status == 429 or status == 503 then
+    if headers["retry-after"] or headers["Retry-After"] then refused = refused + 1 else rude = rude + 1 end
+  else other = other + 1 end
+end
+function done(summary)
+  local sums = { good = 0, refused = 0, rude = 0, other = 0 }
+  for _, thread in ipairs(threads) do for name, sum in pairs(sums) do sums[name] = sum + thread:get(name) end end
+  io.write(string.format("COUNTS %d %d %d %d %d\n", summary.duration, sums.good, sums.refused, sums.rude, sums.other))
+end
+"#;
+
+/// Answers a second.
+#[derive(Clone, Copy, Debug)]
+struct Rates {
+    good: f64,
+    refused: f64,
+}
+
+/// Asks over so many connections, each again as soon as it is answered.
+fn load(url: &str, connections: usize, seconds: usize) -> Rates {
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = folder.path().join("count.lua");
+    std::fs::write(&script, SCRIPT).expect("writes");
+    let wrk = format!("ulimit -n 8192; exec wrk -t1 -c{connections} -d{seconds}s --timeout 15s -s {} '{url}'", script.display());
+    let output = Command::new("/bin/sh").args(["-c", &wrk]).output().expect("sh runs");
+    let said = text(&output.stdout);
+    assert!(output.status.success(), "wrk is needed: {said}{}", text(&output.stderr));
+    let line = said.lines().find_map(|line| line.strip_prefix("COUNTS ")).unwrap_or_else(|| panic!("{said}"));
+    let counts: Vec<f64> = line.split(' ').map(|number| number.parse().expect("a number")).collect();
+    let [duration_us, good, refused, rude, other] = counts[..] else { panic!("{line}") };
+    assert_eq!((rude, other), (0.0, 0.0), "every answer is 200, or 429 or 503 with Retry-After: {said}");
+    assert!(!said.contains("Socket errors"), "no connection is cut: {said}");
+    Rates { good: good / duration_us * 1e6, refused: refused / duration_us * 1e6 }
+}
+
+/// How long each `health/live` took, asked 20 times a second on a connection of its own, until `end`.
+async fn watch(url: String, end: Instant) -> Vec<Duration> {
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let mut took = Vec::new();
+    while Instant::now() < end {
+        let began = Instant::now();
+        let answer = client.get(&url).send().await.expect("live answers");
+        assert_eq!(answer.status(), 200);
+        took.push(began.elapsed());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    took.sort_unstable();
+    took
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_times_the_peak_is_refused_politely_and_the_rest_is_done() {
+    let seconds = rounds(2, 60);
+    let t = TestServer::start().await;
+    for n in 0..20 {
+        t.decoration("here").at(52.52, 13.4 + f64::from(n) * 0.0001).insert().await;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let service = Service::start(&url_of(&t.db().options()), folder.path().join("log")).await;
+    let url = format!("http://{}{PATH}", service.address);
+    let loaded = |connections, seconds| {
+        let url = url.clone();
+        async move { tokio::task::spawn_blocking(move || load(&url, connections, seconds)).await.expect("loads") }
+    };
+    let mut peak: f64 = 0.0;
+    for connections in PEAK_CONNECTIONS {
+        let rates = loaded(connections, rounds(1, 10)).await;
+        assert_eq!(rates.refused, 0.0, "{connections} connections are no overload");
+        peak = peak.max(rates.good);
+    }
+    let end = Instant::now() + Duration::from_secs(seconds as u64);
+    let (over, live) = tokio::join!(loaded(TOO_MANY_CONNECTIONS, seconds), watch(format!("http://{}/health/live", service.address), end));
+    let p99 = live[live.len() * 99 / 100 - 1];
+    println!("peak {peak:.0}/s; {TOO_MANY_CONNECTIONS} connections for {seconds} s: {over:.0?}; live p99 {p99:.0?} of {}", live.len());
+    assert!(over.refused > 0.0 && over.good > 0.0, "{over:?}");
+    // Times are measured at full numbers alone, on cores of their own.
+    if seconds == 60 {
+        assert!(over.good + over.refused >= 3.0 * peak, "offered {:.0}/s, peak {peak:.0}/s", over.good + over.refused);
+        assert!(over.good >= 0.8 * peak, "{over:.0?}, peak {peak:.0}/s");
+        assert!(p99 < Duration::from_millis(100), "{p99:?}");
+    }
+    let after = loaded(16, 1).await;
+    assert!(after.refused == 0.0 && after.good > 0.0, "it is as before: {after:?}");
+}

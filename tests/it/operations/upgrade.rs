@@ -1,0 +1,69 @@
+//! An upgrade changes the schema under running instances: they go on answering meanwhile.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use ar_supervisor::db::{Migrated, migrate};
+use reqwest::Method;
+use serde_json::json;
+
+use crate::editing::content_with;
+use crate::support::{Answer, Config, RegisteredEdge, TestServer, edge_body, rounds};
+
+/// Reads and writes at an instance until it is told to end. Reads are answered as always; a write that falls into the
+/// moment of the change may be told to come again, once.
+async fn ask(t: Arc<TestServer>, token: String, ended: Arc<AtomicBool>, asked: Arc<AtomicU64>) -> u64 {
+    let body = content_with("changed under way", json!({"lat": 10.0, "lng": 20.0}));
+    let mut again = 0;
+    while !ended.load(Ordering::Relaxed) {
+        for path in ["/api/v1/decorations/nearby?lat=10&lng=20", "/api/v1/edge-servers/best?lat=10&lng=20", "/tiles/decorations/0/0/0.mvt"]
+        {
+            let answer = t.get(path).await;
+            assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        }
+        let write = async || {
+            let request = t.client.request(Method::POST, t.url("/api/v1/decorations")).bearer_auth(&token).json(&body);
+            Answer::of(request).await
+        };
+        let mut answer = write().await;
+        if answer.status == 503 {
+            assert!(answer.header("retry-after").is_some(), "{}", answer.text());
+            again += 1;
+            answer = write().await;
+        }
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        asked.fetch_add(4, Ordering::Relaxed);
+    }
+    again
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn instances_go_on_answering_while_a_newer_one_makes_the_layer_anew() {
+    let t = Arc::new(TestServer::start().await);
+    let other = Arc::new(TestServer::on(t.db().options(), Config::default()).await);
+    let admin = t.admin().await;
+    t.decoration("here").at(10.0, 20.0).insert().await;
+    let edge = RegisteredEdge::create(&t, &admin, edge_body("edge", 10.0, 20.0)).await;
+    let (mut socket, _) = edge.connect(&t).await;
+    let (ended, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let asking: Vec<_> = [&t, &other]
+        .map(|server| tokio::spawn(ask(Arc::clone(server), admin.access_token.clone(), Arc::clone(&ended), Arc::clone(&asked))))
+        .into();
+    let upgrades = rounds(4, 50);
+    for _ in 0..upgrades {
+        // As an instance with another layer does when it starts.
+        sqlx::raw_sql("UPDATE ar.meta SET value = 'older' WHERE key = 'sql_layer'").execute(&t.sql).await.expect("pretends");
+        let before = asked.load(Ordering::Relaxed);
+        assert_eq!(migrate(&t.db().options()).await.expect("migrates"), Migrated { migrations: 0, sql_layer: true });
+        crate::support::eventually("requests are answered after it", async || (asked.load(Ordering::Relaxed) > before + 8).then_some(()))
+            .await;
+    }
+    ended.store(true, Ordering::Relaxed);
+    let mut again = 0;
+    for asking in asking {
+        again += asking.await.expect("every request was answered");
+    }
+    // The socket is the same one, and hears of what was written.
+    socket.data("sync_decorations").await;
+    println!("{upgrades} upgrades, {} requests, {again} writes at the second attempt", asked.load(Ordering::Relaxed));
+}
