@@ -64,7 +64,7 @@ pub(crate) struct TestServer {
 
 /// A few connections to one database.
 pub(crate) fn config_of(primary: PgConnectOptions) -> DatabaseConfig {
-    DatabaseConfig { primary, replica: None, max_connections: 16 }
+    DatabaseConfig::without_replica(primary, 16)
 }
 
 impl TestServer {
