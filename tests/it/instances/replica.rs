@@ -13,7 +13,7 @@ use crate::support::{Account, Answer, OwnCluster, Process, eventually};
 use crate::sync::delivering::{create, put};
 
 /// The most that the replica may be behind in these tests.
-const MAX_LAG: &str = "2s";
+const MAX_LAG: &str = "4s";
 
 async fn names_near(t: &Process, lat: f64, lng: f64) -> Vec<String> {
     Answer::of(t.client.get(t.url(&format!("/api/v1/decorations/nearby?lat={lat}&lng={lng}&radius=100")))).await.ok().names()
@@ -75,14 +75,13 @@ async fn discovery_reads_a_replica_that_is_fit_and_its_callers_see_what_they_wro
     ask(&mut at_replica, "SELECT pg_wal_replay_pause()").await;
     let paused = Instant::now();
     own_writes_are_seen(&a, &b, &admin, &decoration).await;
-    assert!(paused.elapsed() < Duration::from_millis(1_800), "before it lags too much: {:?}", paused.elapsed());
-    assert_eq!(standing(&a, &admin).await, "in_use");
+    assert_eq!(standing(&a, &admin).await, "in_use", "after {:?}", paused.elapsed());
 
     // Once it is further behind than it may be, the primary is read, which is said once.
     for process in [&a, &b] {
         stands(process, &admin, "lagging").await;
     }
-    assert!(paused.elapsed() < Duration::from_secs(6), "{:?}", paused.elapsed());
+    assert!(paused.elapsed() < Duration::from_secs(8), "{:?}", paused.elapsed());
     rename(&mut at_primary, "as the primary has it").await;
     assert_eq!(names_near(&b, 10.0, 20.0).await, ["as the primary has it"]);
     assert_eq!((a.logged("discovery reads the primary"), b.logged("discovery reads the primary")), (1, 1));
@@ -122,7 +121,7 @@ async fn ask_on(client: reqwest::Client, url: String) {
 }
 
 async fn own_writes_are_seen(a: &Process, b: &Process, admin: &Account, decoration: &Value) {
-    let tile = "/tiles/decorations/14/9102/7736.mvt";
+    let tile = "/tiles/decorations/14/9102/7734.mvt";
     let drawn = async |server: &Process| Answer::of(server.client.get(server.url(tile))).await.ok().body;
     // One caller is told from another by his network; a test has the whole of 127.0.0.0/8.
     let elsewhere = reqwest::Client::builder().no_proxy().local_address(std::net::IpAddr::from([127, 0, 0, 77])).build().expect("a client");

@@ -99,6 +99,7 @@ impl TestServer {
         let address = listener.local_addr().expect("an address");
         let lifecycle = Lifecycle::new();
         let state = AppState::new(Db::new(&config_of(database.clone())), &server, lifecycle.clone());
+        state.instance.listens_at(address);
         if config.started {
             lifecycle.mark_started();
             background::start(&state);

@@ -63,7 +63,7 @@ pub(crate) async fn put(t: &TestServer, admin: &Account, decoration: &Value, con
 }
 
 /// Many decorations at one place, told apart by their number; again: all of them are edited. Gives their ids.
-pub(super) async fn import(t: &TestServer, admin: &Account, count: usize, name: &str, description: &str) -> Vec<Uuid> {
+pub(crate) async fn import(t: &TestServer, admin: &Account, count: usize, name: &str, description: &str) -> Vec<Uuid> {
     let row = |n: usize| {
         let members = json!({"external_id": format!("n{n}"), "lat": 10.0, "lng": 20.0, "description": description});
         content_with(&format!("{name} {n}"), members).to_string()
