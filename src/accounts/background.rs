@@ -100,7 +100,11 @@ async fn clean_until(state: AppState, lifecycle: Lifecycle) {
         }
         state.throttle.forget_full();
         let cleaning = within_deadline(state.db.background(), "throwing away what is over", async |connection| {
-            if begin_round(connection, Round::CleanAccounts, CLEAN_INTERVAL, state.instance.id()).await? { clean(connection).await } else { Ok(()) }
+            if begin_round(connection, Round::CleanAccounts, CLEAN_INTERVAL, state.instance.id()).await? {
+                clean(connection).await
+            } else {
+                Ok(())
+            }
         });
         if let Err(error) = cleaning.await {
             tracing::warn!(error = &error as &dyn std::error::Error, "old sessions stay a while longer");

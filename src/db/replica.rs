@@ -244,7 +244,10 @@ impl Replica {
             Err(error) => {
                 let changed = self.change(Standing::Unreachable);
                 if changed {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "the read replica does not answer: discovery reads the primary");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "the read replica does not answer: discovery reads the primary"
+                    );
                 }
                 return changed;
             }

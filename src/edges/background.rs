@@ -37,7 +37,11 @@ pub(crate) fn keep(state: &AppState) {
     }));
     lifecycle.spawn(probe_until(state.clone()));
     lifecycle.spawn(every(state.clone(), CLEAN_INTERVAL, "throwing away old keys", async move |connection: &mut PgConnection| {
-        if begin_round(&mut *connection, Round::CleanKeys, CLEAN_INTERVAL, instance_id).await? { keys::clean(connection).await } else { Ok(()) }
+        if begin_round(&mut *connection, Round::CleanKeys, CLEAN_INTERVAL, instance_id).await? {
+            keys::clean(connection).await
+        } else {
+            Ok(())
+        }
     }));
 }
 

@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 
 use super::run;
 use crate::editing::content_with;
-use crate::support::{Account, Answer, Held, HoldingEdge, PASSWORD, Process, RegisteredEdge, Socket, TestDb, edge_body, eventually, rounds, with_clock};
+use crate::support::{
+    Account, Answer, Held, HoldingEdge, PASSWORD, Process, RegisteredEdge, Socket, TestDb, edge_body, eventually, rounds, with_clock,
+};
 use crate::sync::delivering::{at, create, put, settled};
 
 const SKEW_S: i64 = 600;
@@ -72,7 +74,14 @@ async fn tokens_hold_everywhere(all: &[&Process]) {
         .expect("reads");
         assert!((rotated - 168.0 * 3600.0).abs() < 60.0, "{rotated}");
         // One that has run out by the database's clock is over everywhere.
-        run(&maker.sql, &format!("UPDATE ar.user_sessions SET expires_at = now() + interval '1 s', access_changed_at = now() WHERE user_id = '{}'", ada.id)).await;
+        run(
+            &maker.sql,
+            &format!(
+                "UPDATE ar.user_sessions SET expires_at = now() + interval '1 s', access_changed_at = now() WHERE user_id = '{}'",
+                ada.id
+            ),
+        )
+        .await;
         for server in all {
             eventually("it is over", async || (ada.get(server, "/api/v1/auth/profile").await.status == 401).then_some(())).await;
             refresh(server, &second).await.problem(401, "invalid_refresh_token");
@@ -113,7 +122,12 @@ async fn tickets_hold_and_wrong_clocks_are_told_of(all: &[&Process], admin: &Acc
 async fn beats_and_leases_go_by_the_database(all: &[&Process], admin: &Account) {
     let mut sockets = Vec::new();
     for (place, server) in all.iter().enumerate() {
-        let edge = RegisteredEdge::create(server, admin, edge_body(&format!("edge {place}"), 30.0, 40.0 + f64::from(u32::try_from(place).expect("few")))).await;
+        let edge = RegisteredEdge::create(
+            server,
+            admin,
+            edge_body(&format!("edge {place}"), 30.0, 40.0 + f64::from(u32::try_from(place).expect("few"))),
+        )
+        .await;
         let (mut socket, welcome) = edge.connect(server).await;
         let told: DateTime<Utc> = welcome["server_time"].as_str().expect("a time").parse().expect("a time");
         assert!((now(server).await - told).num_seconds().abs() <= 3, "{welcome}");
@@ -141,7 +155,9 @@ async fn beats_and_leases_go_by_the_database(all: &[&Process], admin: &Account) 
     while left > 0 {
         for (_, socket) in &mut sockets {
             let timestamp = now(all[0]).await;
-            socket.send("health_update", json!({"cpu_usage": 5.0, "memory_usage": 5.0, "active_connections": 0, "timestamp": timestamp})).await;
+            socket
+                .send("health_update", json!({"cpu_usage": 5.0, "memory_usage": 5.0, "active_connections": 0, "timestamp": timestamp}))
+                .await;
         }
         tokio::time::sleep(Duration::from_millis(250)).await;
         left -= 1;
@@ -175,7 +191,8 @@ async fn versions_rise_whoever_writes(all: &[&Process], admin: &Account) {
     let mut last = 0;
     for round in 1..=rounds(6, 60) {
         put(all[round % all.len()], admin, &decoration, content_with(&round.to_string(), json!({"lat": 10.0, "lng": 20.0}))).await;
-        let number: i64 = sqlx::query_scalar("SELECT min(sync_version) FROM ar.decoration_sync").fetch_one(&all[0].sql).await.expect("reads");
+        let number: i64 =
+            sqlx::query_scalar("SELECT min(sync_version) FROM ar.decoration_sync").fetch_one(&all[0].sql).await.expect("reads");
         assert!(number > last, "{number} after {last}");
         last = number;
     }

@@ -37,7 +37,8 @@ async fn what_a_process_says_after_a_pause_is_void_where_another_has_taken_over(
         two.a.pause();
         // What is said to it now waits at its door, and is read when it goes on.
         let position = json!({"lat": body["lat"], "lng": body["lng"]});
-        let [first, second] = [format!("first-{round}"), format!("second-{round}")].map(|device| format!("/api/v1/devices/{device}/location"));
+        let [first, second] =
+            [format!("first-{round}"), format!("second-{round}")].map(|device| format!("/api/v1/devices/{device}/location"));
         old.send("health_update", health_update(99.0)).await;
         old.send("device_connected", json!({"device_id": format!("first-{round}"), "lat": 1.5, "lng": 2.5})).await;
         let waiting = tokio::spawn(late_request(&two.a, &user, &second, position.clone()));
@@ -90,7 +91,12 @@ async fn what_a_process_says_after_a_pause_is_void_where_another_has_taken_over(
 }
 
 /// Sends a request to a process that stands still; its status, whenever it comes.
-fn late_request(server: &crate::support::TestServer, user: &Account, path: &str, body: serde_json::Value) -> impl Future<Output = u16> + 'static {
+fn late_request(
+    server: &crate::support::TestServer,
+    user: &Account,
+    path: &str,
+    body: serde_json::Value,
+) -> impl Future<Output = u16> + 'static {
     let request = user.request(server, Method::PUT, path).json(&body);
     async move { request.send().await.expect("answers").status().as_u16() }
 }

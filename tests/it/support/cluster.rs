@@ -168,6 +168,10 @@ impl OwnCluster {
         let arguments = ["-h", &source, "-U", "ar_supervisor", "-D", &target, "-R", "-X", "stream", "-c", "fast", "--no-sync"];
         let status = self.program("pg_basebackup").args(arguments).status().await.expect("pg_basebackup runs");
         assert!(status.success(), "pg_basebackup: {status}");
+        // Sockets are where data are, and the one of the primary is no file to copy.
+        if let Err(error) = std::fs::remove_file(data_dir.join(".s.PGSQL.5432.lock")) {
+            assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{error}");
+        }
         let settings = ClusterSettings { data_dir: data_dir.clone(), durable: false, settings: Vec::new() };
         let starting = tokio::task::spawn_blocking(move || PrivateCluster::start(&settings)).await.expect("no panic");
         Self { cluster: starting.expect("the replica starts"), _remover: remove_after(&data_dir) }

@@ -64,10 +64,7 @@ impl Process {
 
     /// Waits until it serves.
     pub(crate) async fn serves(&self) {
-        eventually("it serves", async || {
-            (Answer::of(self.client.get(self.url("/health/ready"))).await.status == 200).then_some(())
-        })
-        .await;
+        eventually("it serves", async || (Answer::of(self.client.get(self.url("/health/ready"))).await.status == 200).then_some(())).await;
     }
 
     /// What it has logged so far.
@@ -108,9 +105,14 @@ impl Process {
 
 /// Variables that set the clock of a process ahead, or back. Timers are let be.
 pub(crate) fn with_clock(ahead_s: i64) -> Vec<(&'static str, String)> {
-    let told = Command::new("faketime").args(["+0s", "sh", "-c", "echo $LD_PRELOAD"]).output();
+    let told = Command::new("faketime").args(["-m", "-f", "+0s", "sh", "-c", "echo $LD_PRELOAD"]).output();
     let told = told.expect("the tests need faketime; on Debian: sudo apt-get install faketime");
     let library = String::from_utf8_lossy(&told.stdout).trim().to_owned();
-    assert!(!library.is_empty(), "faketime names its library");
-    vec![("LD_PRELOAD", library), ("FAKETIME", format!("{ahead_s:+}s")), ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()), ("DONT_FAKE_MONOTONIC", "1".to_owned())]
+    assert!(told.status.success() && !library.is_empty(), "faketime names its library: {told:?}");
+    vec![
+        ("LD_PRELOAD", library),
+        ("FAKETIME", format!("{ahead_s:+}s")),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+        ("DONT_FAKE_MONOTONIC", "1".to_owned()),
+    ]
 }
