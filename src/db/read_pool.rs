@@ -160,7 +160,7 @@ impl ReadPool {
                     }
                 },
             };
-            replica.count(not_there);
+            not_there.count();
         }
         match self.primary.run(&read).await {
             Err(Failure::Gone(error)) => {

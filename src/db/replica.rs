@@ -69,6 +69,18 @@ pub(super) enum NotThere {
     Failed,
 }
 
+impl NotThere {
+    /// Counts a read that goes to the primary instead.
+    pub(super) fn count(self) {
+        let reason = match self {
+            Self::Unfit(standing) => standing.as_str(),
+            Self::Behind => "behind_a_write",
+            Self::Failed => "failed",
+        };
+        ::metrics::counter!("ar_db_read_fallback_total", "reason" => reason).increment(1);
+    }
+}
+
 /// A replica and what is known of it.
 pub(crate) struct Replica {
     options: PgConnectOptions,
@@ -200,16 +212,6 @@ impl Replica {
             return Err(NotThere::Behind);
         }
         Ok(())
-    }
-
-    /// Counts a read that went to the primary instead.
-    pub(super) fn count(&self, why: NotThere) {
-        let reason = match why {
-            NotThere::Unfit(standing) => standing.as_str(),
-            NotThere::Behind => "behind_a_write",
-            NotThere::Failed => "failed",
-        };
-        ::metrics::counter!("ar_db_read_fallback_total", "reason" => reason).increment(1);
     }
 
     /// A read found it gone: nobody else is to try before it was looked at again.

@@ -115,13 +115,13 @@ pub(super) async fn around<F: Future<Output = Response>>(
     };
     let is_private = !matches!(access, Access::Anyone(Class::Public | Class::Tiles));
     let writes = matches!(access, Access::Admin(_)) && !request.method().is_safe();
-    let writer = network_of(address_of(request.extensions()));
+    let caller = network_of(address_of(request.extensions()));
     // What admins read comes from the primary.
-    let written = if is_private { None } else { state.own_writes.of(writer) };
+    let written = if is_private { None } else { state.own_writes.of(caller) };
     let run = async {
         let mut response = reading_after(written, next(request)).await;
         if writes && response.status().is_success() {
-            state.own_writes.written(&state.db, writer).await;
+            state.own_writes.written(&state.db, caller).await;
         }
         if is_private {
             // What is for one person is kept by no cache.

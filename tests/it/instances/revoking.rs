@@ -41,7 +41,7 @@ async fn end_of_an_admin(two: &Two, root: &Account, end: End, trial: usize) -> D
     let phone = Account::sign_in(a, &ada.email, PASSWORD).await;
     let mut socket = look(two, &phone).await;
     phone.get(b, "/api/v1/users?limit=1").await.ok(); // known there
-    let patch = async |body: Value| root.send(a, Method::PATCH, &format!("/api/v1/users/{}", ada.id), body).await.ok();
+    let change = async |body: Value| root.send(a, Method::PATCH, &format!("/api/v1/users/{}", ada.id), body).await.ok();
     let (begun, mut status) = (Instant::now(), 401);
     match end {
         End::Logout => assert_eq!(phone.ask(a, Method::POST, "/api/v1/auth/logout").await.status, 204),
@@ -51,9 +51,9 @@ async fn end_of_an_admin(two: &Two, root: &Account, end: End, trial: usize) -> D
             let path = format!("/api/v1/auth/sessions/{}", own["id"].as_str().expect("an id"));
             assert_eq!(ada.ask(a, Method::DELETE, &path).await.status, 204);
         }
-        End::Disabled => drop(patch(json!({"is_active": false})).await),
+        End::Disabled => drop(change(json!({"is_active": false})).await),
         End::Demoted => {
-            patch(json!({"role": "user"})).await;
+            change(json!({"role": "user"})).await;
             status = 403;
         }
         _ => {

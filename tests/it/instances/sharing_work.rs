@@ -58,7 +58,7 @@ async fn edges_are_probed_and_judged_by_one_instance_and_by_the_other_when_that_
         RegisteredEdge::create(&two.a, &admin, body).await;
     }
     let times = |name: &str| probes.lock().expect("not poisoned").get(name).cloned().unwrap_or_default();
-    let probed = async |least: usize| {
+    let each_probed = async |least: usize| {
         eventually("all are probed", async || ["p", "q", "r"].iter().all(|name| times(name).len() >= least).then_some(())).await;
     };
     // A tenth of the interval, two of them at once; less than that apart, both would have done the same.
@@ -66,14 +66,14 @@ async fn edges_are_probed_and_judged_by_one_instance_and_by_the_other_when_that_
     let apart = |rounds: &[(DateTime<Utc>, Uuid)]| rounds.windows(2).map(|two| (two[1].0 - two[0].0).num_milliseconds()).min();
     assert!(apart(&begun).is_some_and(|ms| ms >= 178), "{begun:?}");
     assert!(begun.iter().all(|(_, by)| [a, b].contains(by)));
-    probed(3).await;
+    each_probed(3).await;
 
     two.b.kill();
     let killed = Instant::now();
     let after = rounds_begun(&two, "judge_edges", 5).await;
     assert_eq!(after.last().map(|(_, by)| *by), Some(a), "{after:?}");
     assert!(killed.elapsed() < Duration::from_secs(5), "{:?}", killed.elapsed());
-    probed(6).await;
+    each_probed(6).await;
     for name in ["p", "q", "r"] {
         let times = times(name);
         let least = times.windows(2).map(|two| two[1] - two[0]).min().expect("some");
