@@ -107,7 +107,7 @@ async fn mean(count: u32, ask: impl AsyncFn() -> bool) -> Outcome<f64> {
 }
 
 fn config(primary: PgConnectOptions) -> DatabaseConfig {
-    DatabaseConfig { primary, replica: None, max_connections: 14 }
+    DatabaseConfig::without_replica(primary, 14)
 }
 
 fn state(options: &PgConnectOptions) -> Outcome<AppState> {

@@ -243,7 +243,7 @@ impl Writers {
 
 fn state(options: PgConnectOptions) -> Outcome<AppState> {
     let server = Environment::of(&[("JWT_SECRET", "Only-for-Measuring-on-Loopback-0123456789"), ("RATE_LIMIT", "off")]).server()?;
-    let config = DatabaseConfig { primary: options, replica: None, max_connections: 20 };
+    let config = DatabaseConfig::without_replica(options, 20);
     Ok(AppState::new(Db::new(&config), &server, Lifecycle::new()))
 }
 

@@ -25,8 +25,18 @@ pub struct DatabaseConfig {
     pub primary: PgConnectOptions,
     /// A replica for discovery, tiles and OGC.
     pub replica: Option<PgConnectOptions>,
-    /// Connections of this process, in all.
+    /// How far the replica may be behind; beyond, the primary is read.
+    pub replica_max_lag: Duration,
+    /// Connections of this process to the primary, in all.
     pub max_connections: u32,
+}
+
+impl DatabaseConfig {
+    /// One server, and so many connections.
+    #[must_use]
+    pub fn without_replica(primary: PgConnectOptions, max_connections: u32) -> Self {
+        Self { primary, replica: None, replica_max_lag: Duration::from_secs(5), max_connections }
+    }
 }
 
 /// Where and how to listen, and whom to let in.
@@ -181,7 +191,7 @@ impl Environment {
         Self(Box::new(move |name| variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())))
     }
 
-    /// `DATABASE_URL` or the `DB_*` variables, `DATABASE_READ_URL`, `DATABASE_MAX_CONNECTIONS`.
+    /// `DATABASE_URL` or the `DB_*` variables, `DATABASE_READ_URL`, `DATABASE_READ_MAX_LAG`, `DATABASE_MAX_CONNECTIONS`.
     ///
     /// # Errors
     /// When one of them cannot be read.
@@ -202,12 +212,13 @@ impl Environment {
             parts = parts.password(&password);
         }
         let replica = reader.read("DATABASE_READ_URL", url_form, read_url);
+        let replica_max_lag = reader.duration("DATABASE_READ_MAX_LAG", "5s", 1, 30);
         let max_connections = reader
             .read("DATABASE_MAX_CONNECTIONS", ("a number of connections, 10 to 1000", "20"), |text| {
                 text.parse().ok().filter(|count| (10..=1000).contains(count))
             })
             .unwrap_or(20);
-        reader.finish(DatabaseConfig { primary: primary.unwrap_or(parts), replica, max_connections })
+        reader.finish(DatabaseConfig { primary: primary.unwrap_or(parts), replica, replica_max_lag, max_connections })
     }
 
     /// Everything of the service but the database and the log.

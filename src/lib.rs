@@ -14,6 +14,7 @@ pub mod geo;
 pub mod http;
 pub mod hub;
 pub mod input;
+pub mod instances;
 mod keys;
 pub mod lifecycle;
 pub mod maps;

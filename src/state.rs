@@ -7,11 +7,12 @@ use tokio::sync::Semaphore;
 
 use crate::accounts::Accounts;
 use crate::config::{ContentConfig, HttpConfig, ServerConfig, SupervisionConfig};
-use crate::db::{Db, DbClock};
+use crate::db::{Db, DbClock, OwnWrites};
 use crate::devices::Devices;
 use crate::edges::Edges;
 use crate::http::{ApiError, CursorKey, Throttle};
 use crate::hub::Hub;
+use crate::instances::Instance;
 use crate::lifecycle::Lifecycle;
 use crate::maps::Tiles;
 use crate::metrics::Metrics;
@@ -29,8 +30,12 @@ pub struct AppState(Arc<Shared>);
 
 /// Nothing in it could not be rebuilt by another instance.
 pub struct Shared {
+    /// This run of this process.
+    pub instance: Instance,
     /// Connections to the database.
     pub db: Db,
+    /// Who wrote of late.
+    pub own_writes: OwnWrites,
     /// The database's time.
     pub clock: Arc<DbClock>,
     /// Seals cursors.
@@ -71,8 +76,10 @@ impl AppState {
     pub fn new(db: Db, config: &ServerConfig, lifecycle: Lifecycle) -> Self {
         let clock = Arc::<DbClock>::default();
         Self(Arc::new(Shared {
-            tiles: Tiles::new(db.reads_replica()),
+            instance: Instance::new(),
+            tiles: Tiles::new(),
             db,
+            own_writes: OwnWrites::new(&config.tokens.secret),
             clock: Arc::clone(&clock),
             cursor_key: CursorKey::derive(&config.tokens.secret),
             accounts: Accounts::new(&config.tokens, clock),

@@ -3,13 +3,15 @@
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::db::{DbError, Notice, own_ms};
+use crate::db::{DbError, Notice, Round, begin_round, within_deadline};
 use crate::lifecycle::Lifecycle;
 use crate::state::AppState;
 
+/// Time between two tries to read the database's clock for the first time.
+const FIRST_CLOCK_RETRY: Duration = Duration::from_millis(500);
 /// How often changes are looked for that no notice told of.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(2);
 /// How far back a sweep looks: longer than any transaction takes, so that none slips through between two.
@@ -36,6 +38,26 @@ pub(crate) fn heed(state: &AppState, notice: Notice) {
         Notice::User(id) => live.forget_user(id),
         // When some were missed, the sweep finds it, and nothing is trusted for longer than until then.
         _ => {}
+    }
+}
+
+/// Reads the database's clock before the first token is made: ours may be wrong by any time. Tries until it is there, or
+/// the service stops.
+pub(crate) async fn read_clock_first(state: &AppState) {
+    let stopping = state.lifecycle.stopping();
+    let mut ticks = tokio::time::interval(FIRST_CLOCK_RETRY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut told = false;
+    loop {
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        let Err(error) = sweep(state, Instant::now()).await else { return };
+        if !std::mem::replace(&mut told, true) {
+            let error = DbError::new("reading the database's clock", error);
+            tracing::warn!(error = &error as &dyn std::error::Error, "nobody is served before the database's clock was read; trying again");
+        }
     }
 }
 
@@ -77,8 +99,14 @@ async fn clean_until(state: AppState, lifecycle: Lifecycle) {
             _ = ticks.tick() => {}
         }
         state.throttle.forget_full();
-        if let Err(error) = clean(state.db.background()).await {
-            let error = DbError::new("throwing away what is over", error);
+        let cleaning = within_deadline(state.db.background(), "throwing away what is over", async |connection| {
+            if begin_round(connection, Round::CleanAccounts, CLEAN_INTERVAL, state.instance.id()).await? {
+                clean(connection).await
+            } else {
+                Ok(())
+            }
+        });
+        if let Err(error) = cleaning.await {
             tracing::warn!(error = &error as &dyn std::error::Error, "old sessions stay a while longer");
         }
     }
@@ -88,14 +116,14 @@ async fn clean_until(state: AppState, lifecycle: Lifecycle) {
 async fn sweep(state: &AppState, asked: Instant) -> Result<(), sqlx::Error> {
     let accounts = &state.accounts;
     let mut connection = state.db.background().acquire().await?;
-    let asked_ms = own_ms();
+    let clock_asked = Instant::now();
     let Ok(answer) = tokio::time::timeout(SWEEP_TIMEOUT, changes(&mut connection)).await else {
         // Given back, it would be asked whether it lives, and wait for that.
         connection.close_on_drop();
         return Err(sqlx::Error::PoolTimedOut);
     };
     let (now, changed) = answer?;
-    accounts.clock.set(now, asked_ms);
+    accounts.clock.set(now, clock_asked);
     for id in changed {
         accounts.live.forget_session(id);
     }
@@ -142,10 +170,10 @@ async fn note_uses(state: &AppState) {
 }
 
 /// Sessions are kept for 30 days beyond their end: an owner is known by the networks he signed in from.
-async fn clean(pool: &PgPool) -> Result<(), sqlx::Error> {
-    sqlx::query!("DELETE FROM ar.user_sessions WHERE expires_at < now() - interval '30 days'").execute(pool).await?;
-    sqlx::query!("DELETE FROM ar.ws_tickets WHERE expires_at < now()").execute(pool).await?;
-    sqlx::query!("DELETE FROM ar.password_resets WHERE expires_at < now()").execute(pool).await?;
-    sqlx::query!("DELETE FROM ar.idempotency_keys WHERE expires_at < now()").execute(pool).await?;
+async fn clean(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query!("DELETE FROM ar.user_sessions WHERE expires_at < now() - interval '30 days'").execute(&mut *connection).await?;
+    sqlx::query!("DELETE FROM ar.ws_tickets WHERE expires_at < now()").execute(&mut *connection).await?;
+    sqlx::query!("DELETE FROM ar.password_resets WHERE expires_at < now()").execute(&mut *connection).await?;
+    sqlx::query!("DELETE FROM ar.idempotency_keys WHERE expires_at < now()").execute(connection).await?;
     Ok(())
 }

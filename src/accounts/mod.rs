@@ -28,7 +28,7 @@ use sqlx::postgres::types::PgInterval;
 use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
-pub(crate) use background::{heed, keep};
+pub(crate) use background::{heed, keep, read_clock_first};
 pub use create_admin::{CreateAdminError, create_admin};
 pub use identity::{Identity, Role};
 pub use user::User;

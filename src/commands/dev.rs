@@ -66,7 +66,7 @@ pub(super) async fn run(environment: &Environment, args: &Args) -> Outcome {
     };
     let cluster = tokio::task::spawn_blocking(move || PrivateCluster::start(&settings)).await??;
     ensure_database(&cluster).await?;
-    let database = DatabaseConfig { primary: cluster.options(DATABASE), replica: None, max_connections: 20 };
+    let database = DatabaseConfig::without_replica(cluster.options(DATABASE), 20);
     db::migrate(&database.primary).await?;
     let loading = Db::bulk(&database);
     let bar = progress_bar();

@@ -8,6 +8,7 @@ use sqlx::postgres::PgConnectOptions;
 use tokio::net::TcpListener;
 
 use super::Outcome;
+use crate::accounts;
 use crate::background;
 use crate::config::{DatabaseConfig, Environment, ServerConfig};
 use crate::db::{self, Db, MigrateFailure};
@@ -77,6 +78,7 @@ pub(super) async fn serve(
     let lifecycle = Lifecycle::new();
     let db = Db::new(database);
     let state = AppState::new(db.clone(), server, lifecycle.clone());
+    state.instance.listens_at(listener.local_addr()?);
     let router = http::router(state.clone());
     if let Some(tls) = tls.clone() {
         lifecycle.spawn(tls.keep_fresh(lifecycle.clone()));
@@ -84,6 +86,7 @@ pub(super) async fn serve(
 
     let started = async {
         start(&lifecycle).await?;
+        accounts::read_clock_first(&state).await;
         lifecycle.mark_started();
         background::start(&state);
         // Never resolves by itself: what ends the service is a signal, or a failed start.

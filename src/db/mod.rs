@@ -6,6 +6,9 @@
 //!   between the spatial index and the key;
 //! - *writes*, and what admins read, on the primary: planned with the values, because lists have filters that
 //!   may be left out; a transaction somebody abandoned is ended before the next borrower gets the connection.
+//!
+//! Reads of both sorts go to the replica, when there is one and it is fit (`replica`), unless their caller has just
+//! written himself what he may look for (`own_writes`).
 
 mod clock;
 mod cluster;
@@ -13,20 +16,27 @@ mod deadline;
 mod error;
 mod migrate;
 mod notices;
+mod own_writes;
 mod read_pool;
+mod replica;
+mod rounds;
 
-use sqlx::postgres::PgPoolOptions;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, PgConnection, PgPool};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use clock::DbClock;
-pub(crate) use clock::own_ms;
 pub use cluster::{ClusterError, ClusterSettings, PrivateCluster, reachable_dir};
 pub(crate) use deadline::within_deadline;
 pub use error::DbError;
 pub use migrate::{MIGRATOR, MigrateFailure, Migrated, migrate, sql_layer_digest};
 pub(crate) use notices::{Notice, hear};
+pub use own_writes::OwnWrites;
+pub(crate) use own_writes::{own_write, reading_after};
 pub use read_pool::{ReadPool, Reading};
+pub(crate) use replica::{Replica, watch_replica};
+pub(crate) use rounds::{Round, begin_round};
 
 use crate::config::DatabaseConfig;
 
@@ -55,28 +65,26 @@ pub struct Db {
     shaped: ReadPool,
     write: PgPool,
     background: PgPool,
-    reads_replica: bool,
+    replica: Option<Arc<Replica>>,
 }
 
 impl Db {
     /// Pools for a database that need not be there yet.
     #[must_use]
     pub fn new(config: &DatabaseConfig) -> Self {
-        let read = config.replica.as_ref().unwrap_or(&config.primary);
         let limits = [("statement_timeout", "5s"), ("lock_timeout", "2s"), ("idle_in_transaction_session_timeout", "10s")];
         let for_requests = config.max_connections.saturating_sub(BACKGROUND_CONNECTIONS).max(3);
         let each = for_requests / 3;
         // A second process for a statement of some hundred microseconds, or machine code, costs many times what it saves.
         let short = [("max_parallel_workers_per_gather", "0"), ("jit", "off")];
         let application = |purpose: &str| format!("ar-supervisor {purpose}");
-        let hot = read
-            .clone()
-            .application_name(&application("hot"))
-            .options(limits)
-            .options(short)
-            .options([("plan_cache_mode", "force_generic_plan")]);
-        let shaped =
-            read.clone().application_name(&application("shaped")).options(limits).options([("plan_cache_mode", "force_custom_plan")]);
+        let hot = |server: &PgConnectOptions| {
+            let options = server.clone().application_name(&application("hot")).options(limits).options(short);
+            options.options([("plan_cache_mode", "force_generic_plan")])
+        };
+        let shaped = |server: &PgConnectOptions| {
+            server.clone().application_name(&application("shaped")).options(limits).options([("plan_cache_mode", "force_custom_plan")])
+        };
         // The release hook's ROLLBACK would warn each time that there was nothing to roll back.
         let write = config
             .primary
@@ -93,15 +101,21 @@ impl Db {
             .options(limits)
             .options(short)
             .options([("client_min_messages", "error"), ("plan_cache_mode", "force_custom_plan")]);
+        let replica = config.replica.as_ref().map(|options| (options, Arc::new(Replica::new(options.clone(), config.replica_max_lag))));
+        // As many to the primary as without a replica: it has to do for both when that is away.
+        let reads = |options: &dyn Fn(&PgConnectOptions) -> PgConnectOptions, max_connections| {
+            let from_replica = replica.as_ref().map(|(server, replica)| (options(server), Arc::clone(replica)));
+            ReadPool::new(options(&config.primary), from_replica, max_connections)
+        };
         Self {
-            reads_replica: config.replica.is_some(),
             background: PgPoolOptions::new()
                 .max_connections(BACKGROUND_CONNECTIONS)
                 .acquire_timeout(ACQUIRE_TIMEOUT)
                 .after_release(|connection, _| Box::pin(end_transaction(connection)))
                 .connect_lazy_with(background),
-            hot: ReadPool::new(hot, for_requests - 2 * each),
-            shaped: ReadPool::new(shaped, each),
+            hot: reads(&hot, for_requests - 2 * each),
+            shaped: reads(&shaped, each),
+            replica: replica.as_ref().map(|(_, replica)| Arc::clone(replica)),
             write: PgPoolOptions::new()
                 .max_connections(each)
                 .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -123,10 +137,17 @@ impl Db {
         &self.shaped
     }
 
-    /// Whether reads go to a replica, which may be behind what notices tell of.
+    /// The replica that reads go to when it is fit.
     #[must_use]
-    pub(crate) fn reads_replica(&self) -> bool {
-        self.reads_replica
+    pub(crate) fn replica(&self) -> Option<&Arc<Replica>> {
+        self.replica.as_ref()
+    }
+
+    /// Reads go to another server from now on: connections to the one before are given back.
+    fn reads_elsewhere(&self) {
+        let reads_replica = self.replica.as_ref().is_some_and(|replica| replica.may_serve(None).is_ok());
+        self.hot.let_go(reads_replica);
+        self.shaped.let_go(reads_replica);
     }
 
     /// For transactions that write, and for reads that must see what was just written.

@@ -1,22 +1,36 @@
-//! A pool of autocommit connections for reads. Not sqlx's own: that one sends a message to the server and
+//! Pools of autocommit connections for reads. Not sqlx's own: that one sends a message to the server and
 //! waits for it whenever a connection is given back, which a read that takes 200 µs feels.
+//!
+//! With a replica there are two of them, and each read goes to the one that has what it must see: see `replica`.
 
-use deadpool::managed::{self, Metrics, Object, PoolError, RecycleResult};
+use std::sync::Arc;
+use std::time::Instant;
+
+use deadpool::managed::{self, Metrics, Object, PoolError, RecycleResult, TimeoutType};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection};
 
 use super::ACQUIRE_TIMEOUT;
 use super::error::{DbError, breaks_connection, is_stale_plan};
+use super::own_writes::own_write;
+use super::replica::{NotThere, Replica};
 
 /// A future of a read that borrows its connection.
 pub type Reading<'c, T> = std::pin::Pin<Box<dyn Future<Output = Result<T, sqlx::Error>> + Send + 'c>>;
 
 /// Connections for reads; cheap to clone.
 #[derive(Clone)]
-pub struct ReadPool(managed::Pool<Connector>);
+pub struct ReadPool {
+    primary: Connections,
+    replica: Option<(Connections, Arc<Replica>)>,
+}
+
+/// Connections to one server.
+#[derive(Clone)]
+struct Connections(managed::Pool<Connector>);
 
 /// Opens connections for the pool.
-pub(super) struct Connector(PgConnectOptions);
+struct Connector(PgConnectOptions);
 
 impl managed::Manager for Connector {
     type Type = PgConnection;
@@ -35,8 +49,29 @@ impl managed::Manager for Connector {
     }
 }
 
-impl ReadPool {
-    pub(super) fn new(options: PgConnectOptions, max_connections: u32) -> Self {
+/// How a read failed.
+enum Failure {
+    /// All connections were taken, and none was given back in time.
+    Busy,
+    /// No new connection could be made in time.
+    Silent,
+    /// The server cannot be reached, or went away.
+    Gone(sqlx::Error),
+    /// The server refused the statement, or gave it up.
+    Refused(sqlx::Error),
+}
+
+impl Failure {
+    fn into_error(self, doing: &'static str) -> DbError {
+        match self {
+            Self::Busy | Self::Silent => DbError::timed_out(doing),
+            Self::Gone(error) | Self::Refused(error) => DbError::new(doing, error),
+        }
+    }
+}
+
+impl Connections {
+    fn new(options: PgConnectOptions, max_connections: u32) -> Self {
         let timeout = Some(ACQUIRE_TIMEOUT);
         let pool = managed::Pool::builder(Connector(options))
             .max_size(max_connections as usize)
@@ -47,43 +82,111 @@ impl ReadPool {
         Self(pool.expect("timeouts have their runtime"))
     }
 
-    /// Runs a read. When its connection turns out to be dead, or its plan outdated by a migration, it is run
-    /// once more on a fresh one: a read can be repeated.
+    /// Runs a read; once more when its plan turns out to be outdated by a migration.
+    async fn run<T>(&self, read: &impl for<'c> Fn(&'c mut PgConnection) -> Reading<'c, T>) -> Result<T, Failure> {
+        let mut connection = self.acquire().await?;
+        let mut answer = read(&mut connection).await;
+        if answer.as_ref().is_err_and(is_stale_plan) {
+            answer = match connection.clear_cached_statements().await {
+                Ok(()) => read(&mut connection).await,
+                Err(error) => Err(error),
+            };
+        }
+        answer.map_err(|error| {
+            if !breaks_connection(&error) {
+                return Failure::Refused(error);
+            }
+            drop(Object::take(connection));
+            // The others were opened to the same server.
+            self.let_go();
+            Failure::Gone(error)
+        })
+    }
+
+    async fn acquire(&self) -> Result<Object<Connector>, Failure> {
+        self.0.get().await.map_err(|error| match error {
+            PoolError::Backend(error) => Failure::Gone(error),
+            PoolError::Closed => Failure::Refused(sqlx::Error::PoolClosed),
+            PoolError::Timeout(TimeoutType::Create) => Failure::Silent,
+            PoolError::Timeout(_) | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => Failure::Busy,
+        })
+    }
+
+    /// Closes those that nobody uses.
+    fn let_go(&self) {
+        self.0.retain(|_, _| false);
+    }
+}
+
+impl ReadPool {
+    pub(super) fn new(primary: PgConnectOptions, replica: Option<(PgConnectOptions, Arc<Replica>)>, max_connections: u32) -> Self {
+        let connections = |options| Connections::new(options, max_connections);
+        Self { primary: connections(primary), replica: replica.map(|(options, replica)| (connections(options), replica)) }
+    }
+
+    /// Runs a read that sees at least what its caller wrote. When its connection turns out to be dead, or its plan
+    /// outdated by a migration, it is run once more on a fresh one, and when the replica fails it on the primary: a read
+    /// can be repeated.
     ///
     /// # Errors
     /// When there is no connection in time, or the statement fails.
     pub async fn run<T>(&self, doing: &'static str, read: impl for<'c> Fn(&'c mut PgConnection) -> Reading<'c, T>) -> Result<T, DbError> {
-        let mut connection = self.acquire(doing).await?;
-        match read(&mut connection).await {
-            Err(error) if is_stale_plan(&error) => {
-                connection.clear_cached_statements().await.map_err(|error| DbError::new(doing, error))?;
-                read(&mut connection).await.map_err(|error| DbError::new(doing, error))
-            }
-            Err(error) if breaks_connection(&error) => {
+        self.run_as_of(doing, None, read).await
+    }
+
+    /// The same for a read that sees at least what was committed before a moment.
+    ///
+    /// # Errors
+    /// The same.
+    pub(crate) async fn run_as_of<T>(
+        &self,
+        doing: &'static str,
+        as_of: Option<Instant>,
+        read: impl for<'c> Fn(&'c mut PgConnection) -> Reading<'c, T>,
+    ) -> Result<T, DbError> {
+        if let Some((connections, replica)) = &self.replica {
+            let not_there = match replica.may_serve(as_of.max(own_write())) {
+                Err(not_there) => not_there,
+                Ok(()) => match connections.run(&read).await {
+                    Ok(answer) => return Ok(answer),
+                    // The primary is no place for what the replica is too busy for.
+                    Err(failure @ Failure::Busy) => return Err(failure.into_error(doing)),
+                    Err(Failure::Refused(error)) if takes_too_long(&error) => return Err(DbError::new(doing, error)),
+                    // It may be a migration behind, or have given up the read for what it replays.
+                    Err(Failure::Refused(_)) => NotThere::Failed,
+                    Err(failure) => {
+                        replica.is_gone(&failure.into_error(doing));
+                        NotThere::Failed
+                    }
+                },
+            };
+            not_there.count();
+        }
+        match self.primary.run(&read).await {
+            Err(Failure::Gone(error)) => {
                 tracing::info!(error = &error as &dyn std::error::Error, "database connection lost; trying a fresh one");
-                drop(Object::take(connection));
-                // The others were opened to the same server.
-                self.0.retain(|_, _| false);
-                let mut connection = self.acquire(doing).await?;
-                let answer = read(&mut connection).await;
-                if answer.as_ref().is_err_and(breaks_connection) {
-                    drop(Object::take(connection));
-                }
-                answer.map_err(|error| DbError::new(doing, error))
+                self.primary.run(&read).await.map_err(|failure| failure.into_error(doing))
             }
-            answer => answer.map_err(|error| DbError::new(doing, error)),
+            answer => answer.map_err(|failure| failure.into_error(doing)),
         }
     }
 
-    async fn acquire(&self, doing: &'static str) -> Result<Object<Connector>, DbError> {
-        self.0.get().await.map_err(|error| match error {
-            PoolError::Backend(error) => DbError::new(doing, error),
-            PoolError::Closed => DbError::new(doing, sqlx::Error::PoolClosed),
-            PoolError::Timeout(_) | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => DbError::timed_out(doing),
-        })
+    /// Closes connections to the server that is not read for now.
+    pub(super) fn let_go(&self, reads_replica: bool) {
+        if let Some((replica, _)) = &self.replica {
+            if reads_replica { self.primary.let_go() } else { replica.let_go() }
+        }
     }
 
     pub(super) fn close(&self) {
-        self.0.close();
+        self.primary.0.close();
+        if let Some((replica, _)) = &self.replica {
+            replica.0.close();
+        }
     }
+}
+
+/// Whether a statement was ended because it took too long: it would take as long elsewhere.
+fn takes_too_long(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.code().as_deref() == Some("57014"))
 }

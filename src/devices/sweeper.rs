@@ -12,7 +12,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::in_time;
 use super::places::{self, Leaving};
-use crate::db::DbError;
+use crate::db::{DbError, Round, begin_round, within_deadline};
 use crate::state::AppState;
 
 /// Devices of one transaction.
@@ -30,6 +30,14 @@ pub(super) async fn run(state: AppState) {
             () = stopping.cancelled() => return,
             _ = ticks.tick() => {}
         }
+        match is_due(&state, interval).await {
+            Ok(true) => {}
+            Ok(false) => continue,
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "silent devices stay a while longer");
+                continue;
+            }
+        }
         match sweep(&state).await {
             Ok((0, 0)) => {}
             Ok((silent, forgotten)) => tracing::debug!(silent, forgotten, "silent devices were disconnected, old positions forgotten"),
@@ -39,6 +47,14 @@ pub(super) async fn run(state: AppState) {
             }
         }
     }
+}
+
+/// Whether it is time, and no other instance sweeps: it would read the whole table once more.
+async fn is_due(state: &AppState, interval: Duration) -> Result<bool, DbError> {
+    let asking = within_deadline(state.db.background(), "beginning to sweep devices", async |connection| {
+        begin_round(connection, Round::SweepDevices, interval, state.instance.id()).await
+    });
+    asking.await
 }
 
 fn interval_of(duration: Duration) -> PgInterval {

@@ -10,7 +10,7 @@ use tokio::time::MissedTickBehavior;
 use super::health::{self, Due};
 use super::keys;
 use super::probe::Outcome;
-use crate::db::{DbError, within_deadline};
+use crate::db::{DbError, Round, begin_round, within_deadline};
 use crate::hub::LEASE;
 use crate::state::AppState;
 
@@ -27,13 +27,21 @@ pub(crate) fn keep(state: &AppState) {
     let interval = state.supervision.health_interval;
     // Soon enough that nobody is judged late by more than a tenth of an interval.
     let tick = (interval / 10).clamp(Duration::from_millis(200), Duration::from_secs(3));
+    let instance_id = state.instance.id();
     lifecycle.spawn(every(state.clone(), tick, "judging edge servers", async move |connection| {
-        health::note_watch(&mut *connection).await?;
-        health::sweep(connection, interval, LEASE).await
+        if begin_round(&mut *connection, Round::JudgeEdges, tick, instance_id).await? {
+            health::note_watch(&mut *connection).await?;
+            health::sweep(connection, interval, LEASE).await?;
+        }
+        Ok(())
     }));
     lifecycle.spawn(probe_until(state.clone()));
-    lifecycle.spawn(every(state.clone(), CLEAN_INTERVAL, "throwing away old keys", async |connection: &mut PgConnection| {
-        keys::clean(connection).await
+    lifecycle.spawn(every(state.clone(), CLEAN_INTERVAL, "throwing away old keys", async move |connection: &mut PgConnection| {
+        if begin_round(&mut *connection, Round::CleanKeys, CLEAN_INTERVAL, instance_id).await? {
+            keys::clean(connection).await
+        } else {
+            Ok(())
+        }
     }));
 }
 

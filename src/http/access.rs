@@ -22,6 +22,7 @@ use super::context::RequestId;
 use super::security::bearer;
 use super::throttle::{Allowance, Bucket, Class, NOWHERE, network_of};
 use crate::accounts::{Identity, Role};
+use crate::db::reading_after;
 use crate::edges::{EdgeIdentity, is_edge_key};
 use crate::state::AppState;
 
@@ -113,8 +114,15 @@ pub(super) async fn around<F: Future<Output = Response>>(
         }
     };
     let is_private = !matches!(access, Access::Anyone(Class::Public | Class::Tiles));
+    let writes = matches!(access, Access::Admin(_)) && !request.method().is_safe();
+    let caller = network_of(address_of(request.extensions()));
+    // What admins read comes from the primary.
+    let written = if is_private { None } else { state.own_writes.of(caller) };
     let run = async {
-        let mut response = next(request).await;
+        let mut response = reading_after(written, next(request)).await;
+        if writes && response.status().is_success() {
+            state.own_writes.written(&state.db, caller).await;
+        }
         if is_private {
             // What is for one person is kept by no cache.
             response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));

@@ -24,6 +24,8 @@ pub(crate) enum AlertKind {
     Capacity,
     /// A clock differs from the database's.
     ClockSkew,
+    /// An instance of ours is gone without a word.
+    InstanceLost,
 }
 
 /// Something to look at.
@@ -34,7 +36,7 @@ pub(crate) struct Alert {
     pub(crate) id: String,
     /// Sort of it.
     pub(crate) kind: AlertKind,
-    /// The edge server, the region, or `supervisor` for an instance of ours.
+    /// The edge server, the region, the instance of ours that is lost, or `supervisor` for the one that speaks.
     #[schema(example = "eu-central")]
     pub(crate) subject: String,
     /// For people.
@@ -67,6 +69,7 @@ pub(super) struct Judged<'v> {
     pub(super) sync: &'v SyncCounts,
     /// How far this instance's clock is behind the database's.
     pub(super) own_clock_behind_s: f64,
+    pub(super) lost_instances: &'v [(Uuid, String)],
     pub(super) sync_interval: Duration,
     pub(super) now: DateTime<Utc>,
 }
@@ -113,6 +116,11 @@ impl Judged<'_> {
                 .is_over(behind_s.abs(), raised)
                 .then(|| format!("the clock of a supervisor instance differs by {behind_s:.0} s from the database's"))
         });
+        for (id, place) in self.lost_instances {
+            raise(AlertKind::InstanceLost, "instance_lost", id.to_string(), &|_| {
+                Some(format!("the supervisor instance at {place} is gone without a word"))
+            });
+        }
         standing
     }
 
@@ -164,7 +172,8 @@ mod tests {
         let lag_s = edges.keys().copied().zip(lag_s.iter().copied()).collect();
         let sync = SyncCounts { lag_s, ..SyncCounts::default() };
         let now = DateTime::from_timestamp(1_800_000_000, 0).expect("a time");
-        Judged { edges: &edges, sync: &sync, own_clock_behind_s, sync_interval: Duration::from_mins(5), now }.alerts(before)
+        let sync_interval = Duration::from_mins(5);
+        Judged { edges: &edges, sync: &sync, own_clock_behind_s, lost_instances: &[], sync_interval, now }.alerts(before)
     }
 
     #[test]

@@ -129,7 +129,7 @@ async fn enter(state: &AppState, edge: EdgeIdentity, hello: &Hello, outbox: &Arc
     let _place = state.hub.sessions.acquire().await;
     let claiming = within_deadline(state.db.write(), "claiming a session", async |connection| {
         let mut transaction = connection.begin().await?;
-        let claimed = session::claim(&mut transaction, edge.edge_id, edge.key_id, session_id, state.hub.instance_id).await?;
+        let claimed = session::claim(&mut transaction, edge.edge_id, edge.key_id, session_id, state.instance.id()).await?;
         transaction.commit().await?;
         // Nobody else writes them from now on.
         let books = sync::books(connection, &[edge.edge_id]).await?.remove(&edge.edge_id).unwrap_or_default();

@@ -46,7 +46,7 @@ pub(super) async fn renew_until(state: AppState) {
             continue;
         }
         let renewing = within_deadline(state.db.background(), "renewing leases", async |connection| {
-            session::renew(connection, state.hub.instance_id, &handles).await
+            session::renew(connection, state.instance.id(), &handles).await
         });
         let Some(live) = or_again(renewing).await else { continue };
         let live: HashSet<_> = live.into_iter().collect();
@@ -124,7 +124,7 @@ pub(super) async fn tell_until(state: AppState) {
 async fn tell(state: &AppState, connection: &mut PgConnection) -> Result<Duration, sqlx::Error> {
     let registry = &state.hub.registry;
     let behind: Vec<Uuid> = registry.all().iter().filter(|handle| handle.outbox.waiting() > 0).map(|handle| handle.edge_id).collect();
-    let notices = session::device_notices(&mut *connection, state.hub.instance_id, &behind).await?;
+    let notices = session::device_notices(&mut *connection, state.instance.id(), &behind).await?;
     let mut told: HashMap<Uuid, i64> = HashMap::new();
     let mut numbers = Vec::with_capacity(notices.len());
     for notice in notices {

@@ -45,8 +45,6 @@ const SESSIONS_AT_ONCE: usize = 2;
 
 /// The sockets of this instance.
 pub struct Hub {
-    /// This run of this process.
-    instance_id: Uuid,
     registry: registry::Registry,
     beats: beats::Beats,
     feed: feed::Feed,
@@ -67,7 +65,6 @@ impl Hub {
     #[must_use]
     pub(crate) fn new() -> Self {
         Self {
-            instance_id: Uuid::now_v7(),
             registry: registry::Registry::default(),
             beats: beats::Beats::default(),
             feed: feed::Feed::new(),
@@ -85,6 +82,21 @@ impl Hub {
     #[must_use]
     pub fn sockets(&self) -> usize {
         self.sockets.len()
+    }
+
+    /// Sockets of edges.
+    pub(crate) fn edge_sockets(&self) -> usize {
+        self.registry.len()
+    }
+
+    /// Sockets of admins.
+    pub(crate) fn admin_sockets(&self) -> usize {
+        self.feed.outboxes().len()
+    }
+
+    /// Waits for the end of the last socket, once the service stops.
+    pub(crate) async fn ended(&self) {
+        self.sockets.wait().await;
     }
 
     /// When somebody whose socket we close may come back: spread, so that not all come at once, and the longer the more
@@ -128,7 +140,7 @@ pub(crate) fn heed(state: &AppState, notice: Notice) {
             hub.changes.edge();
             hub.devices_changed.notify_one();
         }
-        Notice::Sync(_) | Notice::Placed(_) | Notice::Counted(_) | Notice::Regions | Notice::Density => {}
+        Notice::Sync(_) | Notice::Placed(_) | Notice::Counted(_) | Notice::Regions | Notice::Density | Notice::Wrote(_) => {}
         Notice::Session(_) | Notice::User(_) => hub.feed.recheck(notice),
     }
 }

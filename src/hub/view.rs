@@ -151,6 +151,8 @@ pub(super) struct View {
     pub(super) devices_at: Option<Instant>,
     pub(super) sync: SyncCounts,
     pub(super) alerts: BTreeMap<String, Alert>,
+    /// Instances of the service that are gone without a word, and where they were.
+    pub(super) lost_instances: Vec<(Uuid, String)>,
 }
 
 /// All edge servers.

@@ -14,6 +14,7 @@ use super::alerts::Judged;
 use super::feed::{AlertChange, Change, DecorationNamed, EdgeChange, EdgeHealthChange, EdgeHealthItem, EdgeNamed};
 use super::view::{self, View};
 use crate::db::{DbError, within_deadline};
+use crate::instances;
 use crate::state::AppState;
 
 /// Time between two looks while somebody watches; and while nobody does, for the alerts in the log.
@@ -112,7 +113,11 @@ async fn look(state: &AppState, devices: &mut Rest, sync: &mut Rest) -> Result<(
     let hub = &state.hub;
     let pool: &PgPool = state.db.background();
     let before = hub.feed.view();
-    let mut after = View { edges: within_deadline(pool, "looking at edge servers", view::edges).await?, ..(*before).clone() };
+    let looking = within_deadline(pool, "looking at edge servers", async |connection| {
+        Ok((view::edges(&mut *connection).await?, instances::lost(connection).await?))
+    });
+    let (edges, lost_instances) = looking.await?;
+    let mut after = View { edges, lost_instances, ..(*before).clone() };
     // A count that fails, or takes too long, leaves the one before; what edges are is told all the same.
     if hub.feed.is_watched()
         && devices.is_over()
@@ -129,6 +134,7 @@ async fn look(state: &AppState, devices: &mut Rest, sync: &mut Rest) -> Result<(
         edges: &after.edges,
         sync: &after.sync,
         own_clock_behind_s: state.clock.ahead_s(),
+        lost_instances: &after.lost_instances,
         sync_interval: state.supervision.sync_interval,
         now: state.clock.now(),
     };

@@ -9,7 +9,7 @@ use super::partitions::keep_partitions;
 use super::retention::forget_old;
 use super::sampling::sample_system;
 use super::usage_publication::publish_usage;
-use crate::db::DbError;
+use crate::db::{DbError, Round, begin_round, within_deadline};
 use crate::state::AppState;
 
 /// How often answers that were counted are written.
@@ -74,7 +74,15 @@ async fn keep_house(state: &AppState) {
                 }
                 Err(error) => warn(&error),
             }
-            if let Err(error) = forget_old(pool, &state.supervision).await {
+            let beginning = within_deadline(state.db.background(), "beginning to forget old metrics", async |connection| {
+                begin_round(connection, Round::ForgetOld, PARTITIONS_INTERVAL, state.instance.id()).await
+            });
+            let outcome = match beginning.await {
+                Ok(true) => forget_old(pool, &state.supervision).await.map(|_| ()),
+                Ok(false) => Ok(()),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = outcome {
                 warn(&error);
             }
         }

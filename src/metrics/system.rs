@@ -11,9 +11,11 @@ use sqlx::{PgConnection, PgExecutor};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use uuid::Uuid;
 
-use crate::db::within_deadline;
+use crate::db::{Replica, within_deadline};
 use crate::http::{AccessFailures, Admin, ApiError, Nothing, ReadFailures, StrictQuery};
+use crate::instances::{self, InstanceFigures};
 use crate::state::AppState;
 use crate::sync::{self, SyncFigures};
 
@@ -43,6 +45,8 @@ pub(super) struct Figures {
     sync: SyncFigures,
     /// The database itself.
     database: DatabaseFigures,
+    /// The instances of the service, the oldest first.
+    instances: Vec<InstanceFigures>,
 }
 
 /// Decorations.
@@ -117,6 +121,31 @@ struct ProcessFigures {
     resident_bytes: Option<u64>,
     /// Requests under way, this one included.
     requests_in_flight: usize,
+    /// The run of the process, as in `instances`.
+    instance_id: Uuid,
+    /// The replica that discovery reads, as this process sees it; null when there is none.
+    #[schema(required)]
+    replica: Option<ReplicaFigures>,
+}
+
+/// The read replica.
+#[derive(Serialize, ToSchema)]
+struct ReplicaFigures {
+    /// `in_use`; otherwise the primary is read instead, because it is `lagging`, `unreachable`, `no_replica` (promoted, or
+    /// of another database) or still `unknown`.
+    #[schema(example = "in_use")]
+    state: &'static str,
+    /// For how long it has been so.
+    state_for_seconds: u64,
+    /// How far it was behind when it was last asked.
+    lag_seconds: f64,
+}
+
+impl ReplicaFigures {
+    fn of(replica: &Replica) -> Self {
+        let state = replica.standing().as_str();
+        Self { state, state_for_seconds: replica.standing_for().as_secs(), lag_seconds: replica.lag().as_secs_f64() }
+    }
 }
 
 /// What the tables tell.
@@ -129,8 +158,8 @@ pub(super) struct Counts {
 
 /// How the system is
 ///
-/// Counts of decorations, edge servers, devices and synchronisation, and figures of the database and of the process
-/// that answers. Counts may be two seconds old.
+/// Counts of decorations, edge servers, devices and synchronisation, the instances of the service, and figures of the
+/// database and of the process that answers. Counts may be two seconds old.
 #[utoipa::path(get, path = "/metrics/system", operation_id = "read_system_metrics", tag = "metrics", security(("bearer" = ["admin"])), responses(
     (status = 200, description = "As of now.", body = SystemState), AccessFailures, ReadFailures,
 ))]
@@ -142,7 +171,8 @@ async fn system(
     let metrics = &state.metrics;
     let ask = within_deadline(state.db.write(), "reading the system's figures", async |connection| {
         let Counts { decorations, edge_servers, devices, sync } = counts(&mut *connection).await?;
-        Ok(Figures { decorations, edge_servers, devices, sync, database: database(connection).await? })
+        let database = database(&mut *connection).await?;
+        Ok(Figures { decorations, edge_servers, devices, sync, database, instances: instances::all(connection).await? })
     });
     let figures = metrics.figures.read(ask).await?;
     let process = ProcessFigures {
@@ -150,6 +180,8 @@ async fn system(
         uptime_seconds: metrics.started.elapsed().as_secs(),
         resident_bytes: resident_bytes(),
         requests_in_flight: state.requests_in_flight(),
+        instance_id: state.instance.id(),
+        replica: state.db.replica().map(|replica| ReplicaFigures::of(replica)),
     };
     Ok(Json(SystemState { figures, process }))
 }

@@ -21,6 +21,7 @@ mod editing;
 mod http_basics;
 mod hub;
 mod import;
+mod instances;
 mod maps;
 mod metrics;
 mod operations;

@@ -91,6 +91,7 @@ export const ALERT_WORDS = {
     sync_lag: 'Sync behind',
     capacity: 'Region nearly full',
     clock_skew: 'Clock differs',
+    instance_lost: 'Instance gone',
 };
 
 /** What is wrong, for people. @param {unknown} error */

@@ -213,5 +213,6 @@ fn view() -> View {
         },
         sync: SyncCounts { pending: 12, outdated: 3, failed: 0, synced: 4_985, ..SyncCounts::default() },
         alerts: [(alert.id.clone(), alert)].into(),
+        lost_instances: Vec::new(),
     }
 }

@@ -1,6 +1,7 @@
 //! Tiles that were made already, in memory within a fixed size. One is served as long as nothing changed in it since
 //! before it was read (`stamps`); besides, none lives longer than two minutes, should a notice be lost. Who asks for a
-//! tile that is just being made waits for it: the database is asked once.
+//! tile that is just being made waits for it: the database is asked once. A replica is asked only when it has the last
+//! change that was told of. Whoever wrote himself gets no tile that was read before.
 
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -16,10 +17,9 @@ use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
 use super::address::TileId;
-use super::layer::Layer;
 use super::stamps::Stamps;
 use super::store;
-use crate::db::{Db, DbError};
+use crate::db::{Db, DbError, own_write};
 use crate::keys;
 
 /// Bytes of all tiles in memory.
@@ -32,9 +32,6 @@ const EXPECTED: usize = 16 * 1024;
 const PARTS: usize = 8;
 /// How long a tile is served without asking whether a notice was lost.
 const MAX_AGE: Duration = Duration::from_mins(2);
-/// How long a replica may be behind a notice, and how long a tile is served that was read meanwhile.
-const REPLICA_SETTLES: Duration = Duration::from_secs(10);
-const UNSETTLED_AGE: Duration = Duration::from_secs(1);
 /// Smaller ones are not worth the work.
 const LEAST_COMPRESSED_BYTES: usize = 1024;
 
@@ -42,7 +39,6 @@ const LEAST_COMPRESSED_BYTES: usize = 1024;
 pub(crate) struct Tiles {
     kept: Cache<TileId, Arc<Tile>, ByBytes>,
     pub(super) stamps: Stamps,
-    reads_replica: bool,
 }
 
 /// A tile as it is kept.
@@ -53,7 +49,8 @@ pub(super) struct Tile {
     tag: String,
     /// The number of its place before it was read.
     stamp: u64,
-    good_until: Instant,
+    /// When its reading began.
+    begun: Instant,
 }
 
 #[derive(Clone)]
@@ -67,11 +64,11 @@ impl Weighter<TileId, Arc<Tile>> for ByBytes {
 
 impl Tiles {
     /// None yet.
-    pub(crate) fn new(reads_replica: bool) -> Self {
+    pub(crate) fn new() -> Self {
         let options = OptionsBuilder::new().shards(PARTS).estimated_items_capacity(EXPECTED).weight_capacity(CAPACITY_BYTES).build();
         let options = options.expect("both capacities are given");
         let kept = Cache::with_options(options, ByBytes, DefaultHashBuilder::default(), DefaultLifecycle::default());
-        Self { kept, stamps: Stamps::new(), reads_replica }
+        Self { kept, stamps: Stamps::new() }
     }
 
     /// A tile, as it is now or was at some time since this was called.
@@ -79,18 +76,18 @@ impl Tiles {
     /// # Errors
     /// When the database fails.
     pub(super) async fn tile(&self, db: &Db, id: TileId) -> Result<Arc<Tile>, DbError> {
-        let asked = self.stamps.of(id);
+        let (asked, written) = (self.stamps.of(id), own_write());
         loop {
-            self.kept.remove_if(&id, |tile| !tile.is_good(asked));
+            self.kept.remove_if(&id, |tile| !tile.is_good(asked, written));
             match self.kept.get_value_or_guard_async(&id).await {
-                Ok(tile) if tile.is_good(asked) => return Ok(tile),
+                Ok(tile) if tile.is_good(asked, written) => return Ok(tile),
                 // Of a reading that had begun before we asked.
                 Ok(_) => {}
                 Err(place) => {
-                    let stamp = self.stamps.of(id);
+                    let (stamp, begun) = (self.stamps.of(id), Instant::now());
                     // Should it fail, or its client leave, the next who waits reads.
-                    let bytes = store::read(db, id).await?;
-                    let tile = Arc::new(Tile::new(&bytes, stamp, self.good_for(id.layer)));
+                    let bytes = store::read(db, id, self.stamps.changed_before(id.layer)).await?;
+                    let tile = Arc::new(Tile::new(&bytes, stamp, begun));
                     // Refused when the tile was taken out meanwhile: then it is not kept.
                     drop(place.insert(Arc::clone(&tile)));
                     return Ok(tile);
@@ -98,24 +95,20 @@ impl Tiles {
             }
         }
     }
-
-    fn good_for(&self, layer: Layer) -> Duration {
-        if self.reads_replica && self.stamps.quiet_for(layer) < REPLICA_SETTLES { UNSETTLED_AGE } else { MAX_AGE }
-    }
 }
 
 impl Tile {
-    fn new(bytes: &[u8], stamp: u64, good_for: Duration) -> Self {
+    fn new(bytes: &[u8], stamp: u64, begun: Instant) -> Self {
         let tag = URL_SAFE_NO_PAD.encode(&keys::sha256(bytes)[..18]);
         let compressed = compress(bytes).filter(|compressed| compressed.len() < bytes.len());
         let is_compressed = compressed.is_some();
         let body = compressed.map_or_else(|| Bytes::copy_from_slice(bytes), Bytes::from);
-        Self { body, is_compressed, tag, stamp, good_until: Instant::now() + good_for }
+        Self { body, is_compressed, tag, stamp, begun }
     }
 
-    /// Whether it was read after the change of that number, and not too long ago.
-    fn is_good(&self, asked: u64) -> bool {
-        self.stamp >= asked && Instant::now() < self.good_until
+    /// Whether it was read after the change of that number, after its caller's own write, and not too long ago.
+    fn is_good(&self, asked: u64, written: Option<Instant>) -> bool {
+        self.stamp >= asked && self.begun.elapsed() < MAX_AGE && written.is_none_or(|written| self.begun >= written)
     }
 
     /// Whether it is kept in gzip.
@@ -165,7 +158,7 @@ mod tests {
     fn a_tile_comes_out_as_it_went_in() {
         for bytes in [vec![], vec![7; 100], vec![7; 5000], (0..2000_u32).flat_map(|n| keys::sha256(&n.to_be_bytes())).collect::<Vec<u8>>()]
         {
-            let tile = Tile::new(&bytes, 0, MAX_AGE);
+            let tile = Tile::new(&bytes, 0, Instant::now());
             assert_eq!(tile.plain().expect("unpacks"), bytes);
             assert!(tile.body().len() <= bytes.len());
             assert_eq!(tile.is_compressed(), bytes.len() == 5000);
@@ -174,8 +167,13 @@ mod tests {
 
     #[test]
     fn a_tile_is_good_until_something_changes_or_it_is_old() {
-        assert!(Tile::new(&[], 3, MAX_AGE).is_good(3));
-        assert!(!Tile::new(&[], 3, MAX_AGE).is_good(4));
-        assert!(!Tile::new(&[], 3, Duration::ZERO).is_good(3));
+        let now = Instant::now();
+        let tile = Tile::new(&[], 3, now);
+        assert!(tile.is_good(3, None) && tile.is_good(3, Some(now)));
+        assert!(!tile.is_good(4, None));
+        assert!(!tile.is_good(3, Some(now + Duration::from_millis(1))), "its caller wrote since");
+        if let Some(long_ago) = now.checked_sub(MAX_AGE) {
+            assert!(!Tile::new(&[], 3, long_ago).is_good(3, None));
+        }
     }
 }

@@ -64,9 +64,9 @@ impl Stamps {
         layer.max(numbers[at(zoom, x >> up, y >> up)].load(Ordering::Acquire))
     }
 
-    /// How long ago a layer last changed.
-    pub(super) fn quiet_for(&self, layer: Layer) -> Duration {
-        self.begun.elapsed().saturating_sub(Duration::from_millis(self.changed_ms[layer as usize].load(Ordering::Acquire)))
+    /// A moment after the last change of a layer that was told of: whoever has everything until then has it.
+    pub(super) fn changed_before(&self, layer: Layer) -> Instant {
+        self.begun + Duration::from_millis(self.changed_ms[layer as usize].load(Ordering::Acquire) + 1)
     }
 
     /// Something changed somewhere in a layer.

@@ -1,17 +1,19 @@
 //! Asks the database for a tile. What is in it is decided there.
 
+use std::time::Instant;
+
 use chrono::DateTime;
 
 use super::address::{Place, TileId};
 use super::layer::Layer;
 use crate::db::{Db, DbError};
 
-/// A tile's bytes; none at all when there is nothing in it.
-pub(super) async fn read(db: &Db, id: TileId) -> Result<Vec<u8>, DbError> {
+/// A tile's bytes, with what was committed before a moment; none at all when there is nothing in it.
+pub(super) async fn read(db: &Db, id: TileId, as_of: Instant) -> Result<Vec<u8>, DbError> {
     let Place { z, x, y } = id.place;
     let [z, x, y] = [i32::from(z), x.cast_signed(), y.cast_signed()];
     let at = id.at_s.and_then(|at_s| DateTime::from_timestamp(at_s, 0));
-    let read = db.shaped().run("making a map tile", |connection| {
+    let read = db.shaped().run_as_of("making a map tile", Some(as_of), |connection| {
         Box::pin(async move {
             match id.layer {
                 Layer::Decorations => {

@@ -6,7 +6,7 @@ mod browser_session;
 mod forged;
 mod guessing;
 mod matrix;
-mod refreshing;
+pub(crate) mod refreshing;
 mod revoking;
 mod secrets;
 mod signing_in;

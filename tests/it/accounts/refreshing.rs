@@ -97,11 +97,15 @@ async fn an_expired_session_is_over() {
 async fn sixty_four_at_once_on_two_instances_agree_on_one_successor() {
     let a = TestServer::start().await;
     let b = TestServer::on(a.db().options(), Config::default()).await;
+    agree_on_one_successor(&a, &b, rounds(5, 100)).await;
+}
+
+/// Sixty-four ask at once with the live token, on both instances, again and again.
+pub(crate) async fn agree_on_one_successor(a: &TestServer, b: &TestServer, count: usize) {
     let ada = a.user().await;
     let mut live = ada.refresh_token.clone();
-    let count = rounds(5, 100);
     for round in 0..count {
-        let asking = (0..64).map(|i| refresh(if i % 2 == 0 { &a } else { &b }, &live));
+        let asking = (0..64).map(|i| refresh(if i % 2 == 0 { a } else { b }, &live));
         let answers = futures_util::future::join_all(asking).await;
         // Some may have to come back later; none may be refused.
         let statuses: BTreeSet<u16> = answers.iter().map(|answer| answer.status).collect();
@@ -111,27 +115,33 @@ async fn sixty_four_at_once_on_two_instances_agree_on_one_successor() {
         live = successors.into_iter().next().expect("one");
     }
     println!("{count} rounds of 64, 0 with two branches");
-    refresh(&a, &live).await.ok();
+    refresh(a, &live).await.ok();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_logout_among_refreshes_leaves_nothing_alive() {
     let a = TestServer::start().await;
     let b = TestServer::on(a.db().options(), Config::default()).await;
+    leave_nothing_alive(&a, &b, 16, rounds(5, 100)).await;
+}
+
+/// So many refresh at once, on both instances, while one signs out.
+pub(crate) async fn leave_nothing_alive(a: &TestServer, b: &TestServer, at_once: usize, count: usize) {
     let user = a.user().await;
-    for round in 0..rounds(5, 100) {
-        let ada = Account::sign_in(&a, &user.email, crate::support::PASSWORD).await;
-        let refreshing = (0..16).map(|i| refresh(if i % 2 == 0 { &a } else { &b }, &ada.refresh_token));
-        let (answers, logout) = tokio::join!(futures_util::future::join_all(refreshing), ada.ask(&b, Method::POST, "/api/v1/auth/logout"));
+    for round in 0..count {
+        let ada = Account::sign_in(a, &user.email, crate::support::PASSWORD).await;
+        let refreshing = (0..at_once).map(|i| refresh(if i % 2 == 0 { a } else { b }, &ada.refresh_token));
+        let (answers, logout) = tokio::join!(futures_util::future::join_all(refreshing), ada.ask(b, Method::POST, "/api/v1/auth/logout"));
         assert_eq!(logout.status, 204, "{round}");
         for answer in answers.iter().filter(|answer| answer.status == 200) {
-            refresh(&a, &token_of(answer)).await.problem(401, "invalid_refresh_token");
+            refresh(a, &token_of(answer)).await.problem(401, "invalid_refresh_token");
             let access_token = answer.json()["access_token"].as_str().expect("a token").to_owned();
             let left = Account { access_token, ..ada.clone() };
-            left.get(&b, "/api/v1/auth/profile").await.problem(401, "invalid_token");
-            eventually("the other instance knows", async || (left.get(&a, "/api/v1/auth/profile").await.status == 401).then_some(())).await;
+            left.get(b, "/api/v1/auth/profile").await.problem(401, "invalid_token");
+            eventually("the other instance knows", async || (left.get(a, "/api/v1/auth/profile").await.status == 401).then_some(())).await;
         }
     }
+    println!("{count} rounds of {at_once} and a logout, 0 left alive");
 }
 
 #[tokio::test]

@@ -116,6 +116,14 @@ impl TestDb {
         Self { name }
     }
 
+    /// A copy of a database that nobody is connected to.
+    pub(crate) async fn copy_of(template: &Self) -> Self {
+        let name = format!("t{}", Uuid::now_v7().simple());
+        let mut connection = shared().cluster.options("postgres").connect().await.expect("connects");
+        run(&mut connection, format!("CREATE DATABASE {name} TEMPLATE {}", template.name)).await;
+        Self { name }
+    }
+
     /// How to connect to it, as the owner of everything.
     pub(crate) fn options(&self) -> PgConnectOptions {
         shared().cluster.options(&self.name)
@@ -152,6 +160,23 @@ impl OwnCluster {
         Self { cluster, _remover: remover }
     }
 
+    /// A server that replicates this one: made from a base backup, and streamed to from then on.
+    pub(crate) async fn replica(&self) -> Self {
+        let data_dir = self.cluster.data_dir().with_file_name(format!("ar-supervisor-it-{}", Uuid::now_v7().simple()));
+        let target = data_dir.to_string_lossy().into_owned();
+        let source = self.cluster.socket_dir().to_string_lossy().into_owned();
+        let arguments = ["-h", &source, "-U", "ar_supervisor", "-D", &target, "-R", "-X", "stream", "-c", "fast", "--no-sync"];
+        let status = self.program("pg_basebackup").args(arguments).status().await.expect("pg_basebackup runs");
+        assert!(status.success(), "pg_basebackup: {status}");
+        // Sockets are where data are, and the one of the primary is no file to copy.
+        if let Err(error) = std::fs::remove_file(data_dir.join(".s.PGSQL.5432.lock")) {
+            assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{error}");
+        }
+        let settings = ClusterSettings { data_dir: data_dir.clone(), durable: false, settings: Vec::new() };
+        let starting = tokio::task::spawn_blocking(move || PrivateCluster::start(&settings)).await.expect("no panic");
+        Self { cluster: starting.expect("the replica starts"), _remover: remove_after(&data_dir) }
+    }
+
     /// How to connect to its database.
     pub(crate) fn options(&self) -> PgConnectOptions {
         self.cluster.options("postgres")
@@ -183,14 +208,20 @@ impl OwnCluster {
     }
 
     async fn try_pg_ctl(&self, arguments: &[String]) -> ExitStatus {
-        let data_dir = self.cluster.data_dir().to_owned();
+        let mut command = self.program("pg_ctl");
+        command.arg("-D").arg(self.cluster.data_dir()).arg("-s").args(arguments);
+        command.status().await.expect("pg_ctl runs")
+    }
+
+    /// One of PostgreSQL's programs, run as the server's user.
+    fn program(&self, name: &str) -> tokio::process::Command {
+        let data_dir = self.cluster.data_dir();
         // Its first word is the server's program.
         let command_line = std::fs::read_to_string(data_dir.join("postmaster.opts")).expect("the server was started once");
-        let program = PathBuf::from(command_line.split(' ').next().expect("a first word")).with_file_name("pg_ctl");
+        let program = PathBuf::from(command_line.split(' ').next().expect("a first word")).with_file_name(name);
         let owner = data_dir.metadata().expect("the data folder");
         let mut command = tokio::process::Command::new(program);
-        command.arg("-D").arg(&data_dir).arg("-s").args(arguments);
         command.uid(owner.uid()).gid(owner.gid()).current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        command.status().await.expect("pg_ctl runs")
+        command
     }
 }

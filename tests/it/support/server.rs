@@ -64,7 +64,16 @@ pub(crate) struct TestServer {
 
 /// A few connections to one database.
 pub(crate) fn config_of(primary: PgConnectOptions) -> DatabaseConfig {
-    DatabaseConfig { primary, replica: None, max_connections: 16 }
+    DatabaseConfig::without_replica(primary, 16)
+}
+
+fn pool(database: PgConnectOptions) -> PgPool {
+    PgPoolOptions::new().max_connections(3).connect_lazy_with(database)
+}
+
+fn client() -> reqwest::Client {
+    // Compression costs a debug build most of its time; one test asks for it by itself.
+    reqwest::Client::builder().no_gzip().no_proxy().redirect(reqwest::redirect::Policy::none()).build().expect("a client")
 }
 
 impl TestServer {
@@ -90,6 +99,7 @@ impl TestServer {
         let address = listener.local_addr().expect("an address");
         let lifecycle = Lifecycle::new();
         let state = AppState::new(Db::new(&config_of(database.clone())), &server, lifecycle.clone());
+        state.instance.listens_at(address);
         if config.started {
             lifecycle.mark_started();
             background::start(&state);
@@ -99,10 +109,18 @@ impl TestServer {
             let (state, lifecycle) = (state.clone(), lifecycle.clone());
             async move { serve(listener, router(state), config.limits, tls, &lifecycle).await }
         });
-        let sql = PgPoolOptions::new().max_connections(3).connect_lazy_with(database);
-        // Compression costs a debug build most of its time; one test asks for it by itself.
-        let client = reqwest::Client::builder().no_gzip().no_proxy().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
+        let (sql, client) = (pool(database), client());
         Self { sql, address, lifecycle, serving: Some(serving), state, client, bearer: None, db: None }
+    }
+
+    /// A service that runs elsewhere, as far as it can be seen from outside.
+    pub(crate) fn elsewhere(address: SocketAddr, database: PgConnectOptions) -> Self {
+        let server = Environment::of(&[("JWT_SECRET", SECRET)]).server().expect("configured");
+        let lifecycle = Lifecycle::new();
+        // Nothing runs on it.
+        let state = AppState::new(Db::new(&config_of(database.clone())), &server, lifecycle.clone());
+        let (sql, client) = (pool(database), client());
+        Self { sql, address, lifecycle, serving: None, state, client, bearer: None, db: None }
     }
 
     /// The clone that it runs on.

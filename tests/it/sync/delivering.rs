@@ -33,7 +33,7 @@ async fn is_snapshot_due(sql: &PgPool, edge_id: Uuid) -> bool {
 }
 
 /// Waits until an edge holds what it should, and the books say so.
-pub(super) async fn settled(sql: &PgPool, edge: &HoldingEdge) {
+pub(crate) async fn settled(sql: &PgPool, edge: &HoldingEdge) {
     eventually("the edge holds what it should", async || {
         let wanted = wanted(sql, edge.edge.id).await;
         let sum = digest_of(wanted.iter().map(|(id, version)| (id, *version)));
@@ -43,27 +43,27 @@ pub(super) async fn settled(sql: &PgPool, edge: &HoldingEdge) {
     .await;
 }
 
-pub(super) fn at(address: SocketAddr) -> impl Fn() -> SocketAddr {
+pub(crate) fn at(address: SocketAddr) -> impl Fn() -> SocketAddr {
     move || address
 }
 
-pub(super) async fn live(t: &TestServer, admin: &Account, name: &str, lat: f64, lng: f64) -> HoldingEdge {
+pub(crate) async fn live(t: &TestServer, admin: &Account, name: &str, lat: f64, lng: f64) -> HoldingEdge {
     let edge = RegisteredEdge::create(t, admin, edge_body(name, lat, lng)).await;
     HoldingEdge::live(edge, at(t.address), Held::default())
 }
 
-pub(super) async fn create(t: &TestServer, admin: &Account, name: &str, lat: f64, lng: f64) -> Value {
+pub(crate) async fn create(t: &TestServer, admin: &Account, name: &str, lat: f64, lng: f64) -> Value {
     let answer = admin.send(t, Method::POST, "/api/v1/decorations", content_with(name, json!({"lat": lat, "lng": lng}))).await;
     assert_eq!(answer.status, 201, "{}", answer.text());
     answer.json()
 }
 
-pub(super) async fn put(t: &TestServer, admin: &Account, decoration: &Value, content: Value) {
+pub(crate) async fn put(t: &TestServer, admin: &Account, decoration: &Value, content: Value) {
     Answer::of(admin.request(t, Method::PUT, &path_of(decoration)).header("if-match", "*").json(&content)).await.ok();
 }
 
 /// Many decorations at one place, told apart by their number; again: all of them are edited. Gives their ids.
-pub(super) async fn import(t: &TestServer, admin: &Account, count: usize, name: &str, description: &str) -> Vec<Uuid> {
+pub(crate) async fn import(t: &TestServer, admin: &Account, count: usize, name: &str, description: &str) -> Vec<Uuid> {
     let row = |n: usize| {
         let members = json!({"external_id": format!("n{n}"), "lat": 10.0, "lng": 20.0, "description": description});
         content_with(&format!("{name} {n}"), members).to_string()

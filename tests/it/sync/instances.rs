@@ -21,31 +21,35 @@ async fn kill_listeners(t: &TestServer) -> i64 {
 async fn what_is_written_on_one_instance_comes_to_the_edges_of_another_without_notices() {
     let t = TestServer::start().await;
     let other = TestServer::on(t.db().options(), Config::default()).await;
+    come_to_edges_without_notices(&t, &other, rounds(4, 50)).await;
+}
+
+/// Writes on one instance, has the edges at the other, and kills all that listen, so many times.
+pub(crate) async fn come_to_edges_without_notices(t: &TestServer, other: &TestServer, rounds: usize) {
     let admin = t.admin().await;
     let mut edges = Vec::new();
     for name in ["a", "b", "c"] {
-        edges.push(live(&other, &admin, name, 10.0, 20.0).await);
+        edges.push(live(other, &admin, name, 10.0, 20.0).await);
     }
-    let decoration = create(&t, &admin, "0", 10.0, 20.0).await;
+    let decoration = create(t, &admin, "0", 10.0, 20.0).await;
     for edge in &edges {
         settled(&t.sql, edge).await;
     }
     let (mut longest, mut killed) = (Duration::ZERO, 0);
-    let rounds = rounds(4, 50);
     for round in 1..=rounds {
-        killed += kill_listeners(&t).await;
+        killed += kill_listeners(t).await;
         // Before, while and after they listen again.
         tokio::time::sleep(Duration::from_millis(u64::try_from(round * 61 % 400).expect("small"))).await;
         let name = format!("{round}");
         let written = Instant::now();
         let gone = if round % 3 == 0 {
-            let gone = create(&t, &admin, "short-lived", 10.0, 20.0).await;
-            assert_eq!(admin.ask(&t, reqwest::Method::DELETE, &path_of(&gone)).await.status, 204);
+            let gone = create(t, &admin, "short-lived", 10.0, 20.0).await;
+            assert_eq!(admin.ask(t, reqwest::Method::DELETE, &path_of(&gone)).await.status, 204);
             Some(gone)
         } else {
             None
         };
-        put(&t, &admin, &decoration, content_with(&name, json!({"lat": 10.0, "lng": 20.0}))).await;
+        put(t, &admin, &decoration, content_with(&name, json!({"lat": 10.0, "lng": 20.0}))).await;
         let id = |decoration: &Value| -> Uuid { decoration["id"].as_str().expect("an id").parse().expect("a UUID") };
         for edge in &edges {
             eventually("the edge has it", async || {

@@ -1,9 +1,9 @@
 //! The sync: what edges should hold is what they hold, whatever happens in between.
 
 mod books;
-mod delivering;
+pub(crate) mod delivering;
 mod epochs;
-mod instances;
+pub(crate) mod instances;
 mod mangled;
 mod plans;
 mod reconcile;
