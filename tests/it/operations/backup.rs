@@ -1,26 +1,27 @@
 //! Backups, by `pg_dump` and of the whole cluster, and what comes after a restore: a new epoch, with which edges that
 //! know of more than the backup does come to hold what it has.
 
-use std::path::Path;
-use std::process::Command;
+use std::fs::File;
+use std::process::Stdio;
 
 use serde_json::json;
-use sqlx::PgConnection;
+use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 
 use crate::commands::{run, text, url_of};
-use crate::editing::content_with;
-use crate::support::{Account, Config, Held, HoldingEdge, OwnCluster, RegisteredEdge, SECRET, TestDb, TestServer, edge_body, eventually, programs};
+use crate::editing::{content_with, path_of};
+use crate::support::{Account, Answer, Config, Held, HoldingEdge, OwnCluster, PASSWORD, RegisteredEdge, SECRET, TestServer, edge_body, eventually};
 use crate::sync::{every_pair_is_right, holds_its_books};
 
-fn must(command: &mut Command) {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-/// `-h` and `-U`, as PostgreSQL's programs want to be told.
-fn where_it_is(options: &PgConnectOptions) -> [String; 2] {
-    [format!("--host={}", options.get_socket().expect("a Unix socket").display()), "--username=ar_supervisor".to_owned()]
+/// Runs one of PostgreSQL's programs on a cluster; what it prints.
+async fn pg(cluster: &OwnCluster, name: &str, arguments: &[&str], from: Stdio) -> Vec<u8> {
+    let options = cluster.options();
+    let socket = options.get_socket().expect("a Unix socket");
+    let mut program = cluster.program(name);
+    program.arg("--host").arg(socket).args(["--username", "ar_supervisor"]).args(arguments).stdin(from);
+    let output = program.output().await.expect("it runs");
+    assert!(output.status.success(), "{name}: {}", text(&output.stderr));
+    output.stdout
 }
 
 /// Ten decorations at an edge, one of them edited; the edge has all of it.
@@ -31,7 +32,7 @@ async fn content(t: &TestServer) -> (Account, HoldingEdge, Vec<String>) {
         let body = content_with(&format!("before {n}"), json!({"lat": 10.0, "lng": 20.0 + f64::from(n) * 0.001}));
         let created = admin.send(t, reqwest::Method::POST, "/api/v1/decorations", body).await;
         assert_eq!(created.status, 201, "{}", created.text());
-        paths.push(crate::editing::path_of(&created.json()));
+        paths.push(path_of(&created.json()));
     }
     let edge = RegisteredEdge::create(t, &admin, edge_body("edge", 10.0, 20.0)).await;
     let address = t.address;
@@ -44,7 +45,7 @@ async fn content(t: &TestServer) -> (Account, HoldingEdge, Vec<String>) {
 async fn go_on(t: &TestServer, admin: &Account, edge: HoldingEdge, paths: &[String]) -> (RegisteredEdge, Held) {
     for path in &paths[..4] {
         let body = content_with("after the backup", json!({"lat": 10.0, "lng": 20.0}));
-        let edited = admin.send(t, reqwest::Method::PUT, path, body).await;
+        let edited = Answer::of(admin.request(t, reqwest::Method::PUT, path).header("if-match", "*").json(&body)).await;
         assert_eq!(edited.status, 200, "{}", edited.text());
     }
     for path in &paths[4..6] {
@@ -79,7 +80,7 @@ async fn begin_epoch(options: &PgConnectOptions) {
 async fn is_as_before(options: PgConnectOptions, admin: &Account, edge: RegisteredEdge, held: Held) {
     assert!(held.items.len() == 13, "it knows of more than the backup");
     let t = TestServer::on(options, Config::default()).await;
-    let admin = Account::sign_in(&t, &admin.email, crate::support::PASSWORD).await;
+    let admin = Account::sign_in(&t, &admin.email, PASSWORD).await;
     let listed = admin.get(&t, "/api/v1/decorations?limit=100").await.ok();
     let mut names = listed.names();
     names.sort();
@@ -102,20 +103,18 @@ async fn is_as_before(options: PgConnectOptions, admin: &Account, edge: Register
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dump_is_restored_and_edges_converge_to_it() {
-    let t = TestServer::start().await;
+    let cluster = OwnCluster::start().await;
+    let t = TestServer::on(cluster.options(), Config::default()).await;
     let (admin, edge, paths) = content(&t).await;
-    let folder = tempfile::tempdir().expect("a folder");
-    let dump = folder.path().join("ar.dump");
-    let database = |options: &PgConnectOptions| format!("--dbname={}", options.get_database().expect("a database"));
-    let options = t.db().options();
-    must(Command::new(programs().join("pg_dump")).args(where_it_is(&options)).arg("--format=custom").arg("--file").arg(&dump).arg(database(&options)));
+    let dump = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(dump.path(), pg(&cluster, "pg_dump", &["--format=custom", "postgres"], Stdio::null()).await).expect("writes");
     let (edge, held) = go_on(&t, &admin, edge, &paths).await;
-    let restored = TestDb::empty().await;
-    let options = restored.options();
-    let mut restore = Command::new(programs().join("pg_restore"));
-    must(restore.args(where_it_is(&options)).args(["--exit-on-error", "--single-transaction"]).arg(database(&options)).arg(&dump));
-    // So that plans are those of the database that was dumped.
-    let mut connection: PgConnection = restored.connect().await;
+    sqlx::raw_sql("CREATE DATABASE restored").execute(&t.sql).await.expect("makes one");
+    let read = File::open(dump.path()).expect("reads").into();
+    pg(&cluster, "pg_restore", &["--exit-on-error", "--single-transaction", "--dbname=restored"], read).await;
+    let options = cluster.options().database("restored");
+    // A dump has no statistics for the planner.
+    let mut connection = options.connect().await.expect("connects");
     sqlx::raw_sql("ANALYZE").execute(&mut connection).await.expect("analyzes");
     begin_epoch(&options).await;
     is_as_before(options, &admin, edge, held).await;
@@ -126,21 +125,10 @@ async fn a_base_backup_is_started_and_edges_converge_to_it() {
     let cluster = OwnCluster::start().await;
     let t = TestServer::on(cluster.options(), Config::default()).await;
     let (admin, edge, paths) = content(&t).await;
-    let copy = OwnCluster::copy_of(&cluster, base_backup).await;
+    let copy = cluster.copy().await;
     let (edge, held) = go_on(&t, &admin, edge, &paths).await;
     // The one that was backed up is gone.
     cluster.stop("immediate").await;
     begin_epoch(&copy.options()).await;
     is_as_before(copy.options(), &admin, edge, held).await;
-}
-
-/// As the handbook has it, into an empty folder.
-fn base_backup(options: &PgConnectOptions, folder: &Path, owner: Option<(u32, u32)>) {
-    use std::os::unix::process::CommandExt;
-    let mut backup = Command::new(programs().join("pg_basebackup"));
-    backup.args(where_it_is(options)).args(["--checkpoint=fast", "--wal-method=stream", "--no-sync", "--pgdata"]).arg(folder).current_dir("/");
-    if let Some((user, group)) = owner {
-        backup.uid(user).gid(group);
-    }
-    must(&mut backup);
 }

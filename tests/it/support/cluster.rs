@@ -162,11 +162,20 @@ impl OwnCluster {
 
     /// A server that replicates this one: made from a base backup, and streamed to from then on.
     pub(crate) async fn replica(&self) -> Self {
+        self.base_backup(&["-R"]).await
+    }
+
+    /// A server of its own that begins where this one is: what an operator has who restores a base backup.
+    pub(crate) async fn copy(&self) -> Self {
+        self.base_backup(&[]).await
+    }
+
+    async fn base_backup(&self, kind: &[&str]) -> Self {
         let data_dir = self.cluster.data_dir().with_file_name(format!("ar-supervisor-it-{}", Uuid::now_v7().simple()));
         let target = data_dir.to_string_lossy().into_owned();
         let source = self.cluster.socket_dir().to_string_lossy().into_owned();
-        let arguments = ["-h", &source, "-U", "ar_supervisor", "-D", &target, "-R", "-X", "stream", "-c", "fast", "--no-sync"];
-        let status = self.program("pg_basebackup").args(arguments).status().await.expect("pg_basebackup runs");
+        let arguments = ["-h", &source, "-U", "ar_supervisor", "-D", &target, "-X", "stream", "-c", "fast", "--no-sync"];
+        let status = self.program("pg_basebackup").args(arguments).args(kind).status().await.expect("pg_basebackup runs");
         assert!(status.success(), "pg_basebackup: {status}");
         // Sockets are where data are, and the one of the primary is no file to copy.
         if let Err(error) = std::fs::remove_file(data_dir.join(".s.PGSQL.5432.lock")) {
@@ -174,7 +183,7 @@ impl OwnCluster {
         }
         let settings = ClusterSettings { data_dir: data_dir.clone(), durable: false, settings: Vec::new() };
         let starting = tokio::task::spawn_blocking(move || PrivateCluster::start(&settings)).await.expect("no panic");
-        Self { cluster: starting.expect("the replica starts"), _remover: remove_after(&data_dir) }
+        Self { cluster: starting.expect("the copy starts"), _remover: remove_after(&data_dir) }
     }
 
     /// How to connect to its database.
@@ -214,7 +223,7 @@ impl OwnCluster {
     }
 
     /// One of PostgreSQL's programs, run as the server's user.
-    fn program(&self, name: &str) -> tokio::process::Command {
+    pub(crate) fn program(&self, name: &str) -> tokio::process::Command {
         let data_dir = self.cluster.data_dir();
         // Its first word is the server's program.
         let command_line = std::fs::read_to_string(data_dir.join("postmaster.opts")).expect("the server was started once");
