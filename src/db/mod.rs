@@ -33,7 +33,7 @@ pub use error::DbError;
 pub use migrate::{MIGRATOR, MigrateFailure, Migrated, migrate, sql_layer_digest};
 pub(crate) use notices::{Notice, hear};
 pub use own_writes::OwnWrites;
-pub(crate) use own_writes::{own_write, reading_after};
+pub(crate) use own_writes::reading_after;
 pub use read_pool::{ReadPool, Reading};
 pub(crate) use replica::{Replica, watch_replica};
 pub(crate) use rounds::{Round, begin_round};

@@ -1,10 +1,10 @@
-//! Whoever wrote sees it in what he reads next, though it may be a replica that he reads, or a tile that was made
-//! before.
+//! Whoever wrote sees it in what he reads next, though it may be a replica that is read.
 //!
 //! A caller is known by his network, because discovery is asked without a token, and in the form of a hash. Each
 //! instance remembers for a while when a caller last changed something; others hear of it by a notice that is sent before
 //! the caller has his answer. Not promised: that somebody who writes on one instance and reads on another sees it within
-//! the milliseconds that the notice takes, or from another network; he sees it as soon as all do.
+//! the milliseconds that the notice takes, or from another network; he sees it as soon as all do. Tiles that are kept follow
+//! the notice of the change itself, also for whoever wrote it.
 
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
@@ -17,7 +17,7 @@ use super::{Db, DbError, within_deadline};
 use crate::keys;
 
 /// How long a write is remembered: longer than a replica in use may lag.
-pub(crate) const REMEMBERED: Duration = Duration::from_mins(1);
+const REMEMBERED: Duration = Duration::from_mins(1);
 /// Callers that are remembered. So many do not write within a minute; where they do, the last ones read like all others.
 const MAX_CALLERS: usize = 4_096;
 
@@ -26,7 +26,7 @@ tokio::task_local! {
 }
 
 /// When the caller whom this task works for wrote last, if he did of late.
-pub(crate) fn own_write() -> Option<Instant> {
+pub(super) fn own_write() -> Option<Instant> {
     OWN_WRITE.try_with(|written| *written).ok().flatten()
 }
 

@@ -1,7 +1,7 @@
 //! Tiles that were made already, in memory within a fixed size. One is served as long as nothing changed in it since
 //! before it was read (`stamps`); besides, none lives longer than two minutes, should a notice be lost. Who asks for a
 //! tile that is just being made waits for it: the database is asked once. A replica is asked only when it has the last
-//! change that was told of. Whoever wrote himself gets no tile that was read before.
+//! change that was told of.
 
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 use super::address::TileId;
 use super::stamps::Stamps;
 use super::store;
-use crate::db::{Db, DbError, own_write};
+use crate::db::{Db, DbError};
 use crate::keys;
 
 /// Bytes of all tiles in memory.
@@ -76,11 +76,11 @@ impl Tiles {
     /// # Errors
     /// When the database fails.
     pub(super) async fn tile(&self, db: &Db, id: TileId) -> Result<Arc<Tile>, DbError> {
-        let (asked, written) = (self.stamps.of(id), own_write());
+        let asked = self.stamps.of(id);
         loop {
-            self.kept.remove_if(&id, |tile| !tile.is_good(asked, written));
+            self.kept.remove_if(&id, |tile| !tile.is_good(asked));
             match self.kept.get_value_or_guard_async(&id).await {
-                Ok(tile) if tile.is_good(asked, written) => return Ok(tile),
+                Ok(tile) if tile.is_good(asked) => return Ok(tile),
                 // Of a reading that had begun before we asked.
                 Ok(_) => {}
                 Err(place) => {
@@ -106,9 +106,9 @@ impl Tile {
         Self { body, is_compressed, tag, stamp, begun }
     }
 
-    /// Whether it was read after the change of that number, after its caller's own write, and not too long ago.
-    fn is_good(&self, asked: u64, written: Option<Instant>) -> bool {
-        self.stamp >= asked && self.begun.elapsed() < MAX_AGE && written.is_none_or(|written| self.begun >= written)
+    /// Whether it was read after the change of that number, and not too long ago.
+    fn is_good(&self, asked: u64) -> bool {
+        self.stamp >= asked && self.begun.elapsed() < MAX_AGE
     }
 
     /// Whether it is kept in gzip.
@@ -169,11 +169,10 @@ mod tests {
     fn a_tile_is_good_until_something_changes_or_it_is_old() {
         let now = Instant::now();
         let tile = Tile::new(&[], 3, now);
-        assert!(tile.is_good(3, None) && tile.is_good(3, Some(now)));
-        assert!(!tile.is_good(4, None));
-        assert!(!tile.is_good(3, Some(now + Duration::from_millis(1))), "its caller wrote since");
+        assert!(tile.is_good(3));
+        assert!(!tile.is_good(4));
         if let Some(long_ago) = now.checked_sub(MAX_AGE) {
-            assert!(!Tile::new(&[], 3, long_ago).is_good(3, None));
+            assert!(!Tile::new(&[], 3, long_ago).is_good(3));
         }
     }
 }

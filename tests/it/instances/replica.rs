@@ -134,7 +134,7 @@ async fn own_writes_are_seen(a: &Process, b: &Process, admin: &Account, decorati
     assert!(!before.is_empty(), "the tile has something in it");
     put(a, admin, decoration, content_with("two", json!({"lat": 10.0, "lng": 20.0}))).await;
     assert_eq!(names_near(a, 10.0, 20.0).await, ["two"]);
-    assert_ne!(drawn(a).await, before);
+    eventually("the tile shows it", async || (drawn(a).await != before).then_some(())).await;
     eventually("the other instance has heard of it", async || (names_near(b, 10.0, 20.0).await == ["two"]).then_some(())).await;
     assert_eq!(seen_elsewhere().await, ["one"], "others read the replica");
     assert_eq!(admin.ask(a, Method::DELETE, &path_of(decoration)).await.status, 204);
