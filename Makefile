@@ -12,6 +12,7 @@ run: setup page ## Build and run everything: a private PostgreSQL, demo data, th
 
 test: setup ## Run all tests, on a private PostgreSQL and in a real browser
 	@.ci/npm browser
+	@.ci/install promtool
 	cargo test $(CARGO_FLAGS) --lib --bins --test it
 	cargo test $(CARGO_FLAGS) --doc
 	@$(MAKE) --no-print-directory browser

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::db::{DbError, Notice, own_ms};
 use crate::lifecycle::Lifecycle;
 use crate::state::AppState;
+use crate::telemetry::prometheus::Work;
 
 /// How often changes are looked for that no notice told of.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(2);
@@ -41,6 +42,7 @@ pub(crate) fn heed(state: &AppState, notice: Notice) {
 
 async fn sweep_until(state: AppState, lifecycle: Lifecycle) {
     let stopping = lifecycle.stopping();
+    let work = Work::begin("session_sweep", SWEEP_INTERVAL);
     let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut last_good: Option<Instant> = None;
@@ -54,7 +56,7 @@ async fn sweep_until(state: AppState, lifecycle: Lifecycle) {
             // What happened between no sweep can tell any more.
             state.accounts.live.forget_all();
         }
-        match sweep(&state, asked).await {
+        match work.note(sweep(&state, asked).await) {
             Ok(()) => last_good = Some(asked),
             Err(error) => {
                 let error = DbError::new("looking for sessions that ended", error);
@@ -70,6 +72,7 @@ async fn sweep_until(state: AppState, lifecycle: Lifecycle) {
 
 async fn clean_until(state: AppState, lifecycle: Lifecycle) {
     let stopping = lifecycle.stopping();
+    let work = Work::begin("account_cleaning", CLEAN_INTERVAL);
     let mut ticks = tokio::time::interval(CLEAN_INTERVAL);
     loop {
         tokio::select! {
@@ -77,7 +80,7 @@ async fn clean_until(state: AppState, lifecycle: Lifecycle) {
             _ = ticks.tick() => {}
         }
         state.throttle.forget_full();
-        if let Err(error) = clean(state.db.background()).await {
+        if let Err(error) = work.note(clean(state.db.background()).await) {
             let error = DbError::new("throwing away what is over", error);
             tracing::warn!(error = &error as &dyn std::error::Error, "old sessions stay a while longer");
         }

@@ -29,6 +29,7 @@ pub(crate) use notices::{Notice, hear};
 pub use read_pool::{ReadPool, Reading};
 
 use crate::config::DatabaseConfig;
+use crate::telemetry::meters;
 
 /// How long a request waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -45,6 +46,15 @@ const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 async fn end_transaction(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     let ended = tokio::time::timeout(RELEASE_TIMEOUT, sqlx::raw_sql("ROLLBACK").execute(connection)).await;
     ended.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map(|_| true)
+}
+
+/// How a pool of connections is.
+pub(crate) struct PoolFigures {
+    pub(crate) max: usize,
+    pub(crate) in_use: usize,
+    pub(crate) idle: usize,
+    /// Who waits for one, where the pool tells.
+    pub(crate) waiting: Option<usize>,
 }
 
 /// All connections of this process; cheap to clone. Made without connecting: the service starts, and lives
@@ -100,8 +110,8 @@ impl Db {
                 .acquire_timeout(ACQUIRE_TIMEOUT)
                 .after_release(|connection, _| Box::pin(end_transaction(connection)))
                 .connect_lazy_with(background),
-            hot: ReadPool::new(hot, for_requests - 2 * each),
-            shaped: ReadPool::new(shaped, each),
+            hot: ReadPool::new(hot, for_requests - 2 * each, &meters().db.hot),
+            shaped: ReadPool::new(shaped, each, &meters().db.shaped),
             write: PgPoolOptions::new()
                 .max_connections(each)
                 .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -162,6 +172,16 @@ impl Db {
             Ok(answer) => answer.map(|_| ()),
             Err(_elapsed) => Err(DbError::timed_out("asking the database whether it is there")),
         }
+    }
+
+    /// How the pools are, by name.
+    pub(crate) fn pools(&self) -> [(&'static str, PoolFigures); 4] {
+        let of = |pool: &PgPool| {
+            let (open, idle) = (pool.size() as usize, pool.num_idle());
+            let max = pool.options().get_max_connections() as usize;
+            PoolFigures { max, in_use: open.saturating_sub(idle), idle, waiting: None }
+        };
+        [("hot", self.hot.figures()), ("shaped", self.shaped.figures()), ("write", of(&self.write)), ("background", of(&self.background))]
     }
 
     /// Closes all connections; the last step of a stop.

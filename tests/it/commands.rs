@@ -13,6 +13,8 @@ use crate::support::{Account, OwnCluster, SECRET, TestDb, TestServer, eventually
 pub(crate) fn program() -> Command {
     let mut program = Command::new(env!("CARGO_BIN_EXE_ar-supervisor"));
     program.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").env("LOG_FORMAT", "pretty").stdin(Stdio::null());
+    // Several run at once.
+    program.env("METRICS_PORT", "0");
     program
 }
 
