@@ -33,7 +33,7 @@ lint: ## Formatting and clippy, warnings are errors
 	cargo clippy $(CARGO_FLAGS) --all-targets -- -D warnings
 
 bench: setup ## Criterion benches, with the table of ratios and growth exponents (some minutes)
-	cargo bench $(CARGO_FLAGS) --bench geo --bench discovery --bench accounts --bench devices
+	cargo bench $(CARGO_FLAGS) --bench geo --bench discovery --bench accounts --bench devices --bench telemetry
 
 compare: setup ## HTTP beside pgbench and Redis, and sign-ins, under load; writes benches/RESULTS.md (some minutes)
 	@.ci/install compare

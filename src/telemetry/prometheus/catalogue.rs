@@ -60,7 +60,7 @@ catalogue! {
     Gauge HTTP_IN_FLIGHT_MAX "ar_http_requests_in_flight_max", Count []: "Requests under way beyond which new ones are shed.";
     Counter HTTP_SHED "ar_http_requests_shed_total", Count []: "Requests answered 503 at once, because too many were under way.";
     Counter HTTP_RATE_LIMITED "ar_http_rate_limited_total", Count []: "Requests and password guesses answered 429, by the class of limits.";
-    Gauge HTTP_CONNECTIONS "ar_http_connections", Count []: "Connections open to this process, sockets and the scraper's own among them.";
+    Gauge HTTP_CONNECTIONS "ar_http_connections", Count []: "Connections on which this process speaks HTTP, the scraper's own among them; sockets are counted apart.";
     Counter HTTP_CONNECTIONS_REFUSED "ar_http_connections_refused_total", Count []: "Connections closed at once, because there were too many.";
     Counter HTTP_ACCEPT_FAILURES "ar_http_accept_failures_total", Count []: "Connections that could not be accepted: the process is out of file descriptors, mostly.";
     Counter PANICS "ar_panics_total", Count []: "Panics of any thread or task. Each is a bug; whoever asked was answered 500.";

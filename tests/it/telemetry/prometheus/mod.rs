@@ -5,10 +5,11 @@ mod privacy;
 mod rules;
 mod traffic;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-use prometheus_parse::{Sample, Scrape, Value};
+use openmetrics_parser::PrometheusValue;
+use openmetrics_parser::prometheus::parse_prometheus;
 
 use crate::support::{Config, TestServer};
 
@@ -21,22 +22,42 @@ fn watched() -> Config {
 struct Page {
     text: String,
     samples: Vec<Sample>,
-    help: HashMap<String, String>,
+    /// What each metric says of itself.
+    help: BTreeMap<String, String>,
+}
+
+/// A series, or a whole histogram.
+#[derive(Debug)]
+struct Sample {
+    metric: String,
+    labels: BTreeMap<String, String>,
+    /// None of a histogram.
+    value: Option<f64>,
 }
 
 impl Page {
     /// Reads the page at an address.
     async fn at(address: SocketAddr) -> Self {
-        let answer = reqwest::Client::builder().no_proxy().build().expect("a client").get(format!("http://{address}/metrics"));
-        let answer = answer.send().await.expect("it answers");
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let answer = client.get(format!("http://{address}/metrics")).send().await.expect("it answers");
         assert_eq!(answer.status(), 200);
         assert_eq!(answer.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
         let text = answer.text().await.expect("text");
-        let Scrape { docs, samples } = Scrape::parse(text.lines().map(|line| Ok(line.to_owned()))).expect("it can be parsed");
-        let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).count();
-        let parsed: usize = samples.iter().map(lines_of).sum();
-        assert_eq!(parsed, lines, "every line is a sample");
-        Self { text, samples, help: docs }
+        let parsed = parse_prometheus(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+        let (mut samples, mut help) = (Vec::new(), BTreeMap::new());
+        for (metric, family) in parsed.families {
+            for sample in family.iter_samples() {
+                let labels = sample.get_labelset().expect("labels").iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+                let value = match &sample.value {
+                    PrometheusValue::Counter(counter) => Some(counter.value.as_f64()),
+                    PrometheusValue::Gauge(number) | PrometheusValue::Unknown(number) => Some(number.as_f64()),
+                    PrometheusValue::Histogram(_) | PrometheusValue::Summary(_) => None,
+                };
+                samples.push(Sample { metric: metric.clone(), labels, value });
+            }
+            help.insert(metric, family.help);
+        }
+        Self { text, samples, help }
     }
 
     async fn of(t: &TestServer) -> Self {
@@ -51,7 +72,7 @@ impl Page {
 
     /// The series of a name that have these labels, and perhaps others.
     fn all(&self, name: &str, labels: &[(&str, &str)]) -> Vec<&Sample> {
-        let has = |sample: &Sample| labels.iter().all(|(label, value)| sample.labels.get(label) == Some(value));
+        let has = |sample: &Sample| labels.iter().all(|(label, value)| sample.labels.get(*label).is_some_and(|known| known == value));
         self.samples.iter().filter(|sample| sample.metric == name && has(sample)).collect()
     }
 
@@ -69,18 +90,5 @@ impl Page {
 }
 
 fn number(sample: &Sample) -> f64 {
-    match &sample.value {
-        Value::Counter(value) | Value::Gauge(value) | Value::Untyped(value) => *value,
-        Value::Histogram(_) | Value::Summary(_) => panic!("{} is no single number", sample.metric),
-    }
-}
-
-/// Lines of text that a sample was parsed from.
-fn lines_of(sample: &Sample) -> usize {
-    match &sample.value {
-        // A sum and a count of their own are samples too.
-        Value::Histogram(buckets) => buckets.len(),
-        Value::Summary(quantiles) => quantiles.len(),
-        Value::Counter(_) | Value::Gauge(_) | Value::Untyped(_) => 1,
-    }
+    sample.value.unwrap_or_else(|| panic!("{} is no single number", sample.metric))
 }

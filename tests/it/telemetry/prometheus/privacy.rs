@@ -66,7 +66,7 @@ async fn what_clients_make_up_is_no_label() {
     assert!(page.all("ar_http_requests_total", &[("route", "unmatched")]).len() <= 10 * 8);
     let openapi: serde_json::Value = t.get("/openapi.json").await.ok().json();
     let documented = openapi["paths"].as_object().expect("paths").len();
-    let routes: std::collections::BTreeSet<&str> = page.samples.iter().filter_map(|sample| sample.labels.get("route")).collect();
+    let routes: std::collections::BTreeSet<&String> = page.samples.iter().filter_map(|sample| sample.labels.get("route")).collect();
     assert!(routes.len() <= documented + 20, "{} routes, {documented} documented", routes.len());
     assert!(page.text.lines().count() < 12_000, "{} lines", page.text.lines().count());
 }

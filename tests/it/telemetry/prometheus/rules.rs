@@ -67,7 +67,7 @@ fn selectors(expression: &Expr, found: &mut Vec<VectorSelector>) {
 }
 
 /// What of an expression is in no page: a name, a label, or the value of a label.
-fn missing(expression: &str, page: &Page, recorded: &BTreeSet<String>) -> Vec<String> {
+fn missing_of(expression: &str, page: &Page, recorded: &BTreeSet<String>) -> Vec<String> {
     let plain = expression.replace("$__rate_interval", "5m").replace("$instance", ".*");
     let parsed = parse(&plain).unwrap_or_else(|error| panic!("{plain}: {error}"));
     let mut asked = Vec::new();
@@ -114,7 +114,7 @@ async fn rules_and_the_dashboard_name_what_there_is() {
     let rules = asked.len();
     expressions(&dashboard, &mut asked);
     assert!(recording.len() > 10 && alerts.len() > 25 && asked.len() > rules + 80, "{rules} rules, {} in all", asked.len());
-    let missing: Vec<String> = asked.iter().flat_map(|expression| missing(expression, &page, &recorded)).collect();
+    let missing: Vec<String> = asked.iter().flat_map(|expression| missing_of(expression, &page, &recorded)).collect();
     assert!(missing.is_empty(), "in no page: {missing:?}");
 
     // What is made up is found out, wherever it stands.
@@ -127,7 +127,7 @@ async fn rules_and_the_dashboard_name_what_there_is() {
         ("ar_fleet_edges{status=\"offline\"}", "ar_fleet_edges: label status"),
         ("ar_fleet_edges{health=\"away\"}", "ar_fleet_edges: health=\"away\""),
     ] {
-        assert_eq!(super::rules::missing(expression, &page, &none).first().map(String::as_str), Some(what));
+        assert_eq!(missing_of(expression, &page, &none).first().map(String::as_str), Some(what));
     }
 }
 
