@@ -12,6 +12,7 @@ run: setup page ## Build and run everything: a private PostgreSQL, demo data, th
 
 test: setup ## Run all tests, on a private PostgreSQL and in a real browser
 	@.ci/npm browser
+	@.ci/install promtool
 	cargo test $(CARGO_FLAGS) --lib --bins --test it
 	cargo test $(CARGO_FLAGS) --doc
 	@$(MAKE) --no-print-directory browser
@@ -32,7 +33,7 @@ lint: ## Formatting and clippy, warnings are errors
 	cargo clippy $(CARGO_FLAGS) --all-targets -- -D warnings
 
 bench: setup ## Criterion benches, with the table of ratios and growth exponents (some minutes)
-	cargo bench $(CARGO_FLAGS) --bench geo --bench discovery --bench accounts --bench devices
+	cargo bench $(CARGO_FLAGS) --bench geo --bench discovery --bench accounts --bench devices --bench telemetry
 
 compare: setup ## HTTP beside pgbench and Redis, and sign-ins, under load; writes benches/RESULTS.md (some minutes)
 	@.ci/install compare

@@ -1,7 +1,7 @@
 //! The environment, read in one place. Every variable that cannot be read is named at once, with the form
 //! of its value and an example.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -46,6 +46,8 @@ pub struct ServerConfig {
     pub host: IpAddr,
     /// Port of the API; 0 takes a free one.
     pub port: u16,
+    /// Where Prometheus reads metrics; port 0 takes a free one, none: nowhere.
+    pub metrics: Option<SocketAddr>,
     /// Secrets and lifetimes.
     pub tokens: TokenConfig,
     /// What is asked of a request before it is looked at.
@@ -351,12 +353,23 @@ impl<'a> Reader<'a> {
         ServerConfig {
             host: self.read("SERVER_HOST", ("an IP address", "0.0.0.0"), |text| text.parse().ok()).unwrap_or(host),
             port: self.read("SERVER_PORT", ("a port, 0 to 65535", "8080"), |text| text.parse().ok()).unwrap_or(8080),
+            metrics: self.metrics(),
             tokens: self.tokens(secret),
             http: self.http(rate_limits),
             content: self.content(),
             supervision: self.supervision(),
             stop_delay: self.duration("STOP_DELAY", "0s", 0, 60),
         }
+    }
+
+    /// Who reads metrics needs no password, so nobody from elsewhere reads them unless that is wished.
+    fn metrics(&mut self) -> Option<SocketAddr> {
+        let host = self.read("METRICS_HOST", ("an IP address", "127.0.0.1"), |text| text.parse().ok());
+        let port = self.read("METRICS_PORT", ("a port, 0 to 65535, or off", "9090"), |text| match text {
+            "off" => Some(None),
+            port => port.parse().ok().map(Some),
+        });
+        Some(SocketAddr::new(host.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), port.unwrap_or(Some(9090))?))
     }
 
     fn duration(&mut self, name: &str, default: &str, least_s: u64, most_s: u64) -> Duration {
@@ -483,6 +496,20 @@ mod tests {
         }
         let config = Environment::of(&[("JWT_SECRET", "k3v9Qm0dX7tLw2pRz8sYb5nJ1hGf4cUa"), ("SERVER_PORT", "0")]).server().expect("strong");
         assert_eq!((config.host.to_string(), config.port), ("0.0.0.0".to_owned(), 0));
+    }
+
+    #[test]
+    fn metrics_are_read_on_this_machine_unless_set_otherwise() {
+        let metrics = |variables: &[(&'static str, &'static str)]| {
+            let all = [&[("JWT_SECRET", "k3v9Qm0dX7tLw2pRz8sYb5nJ1hGf4cUa")], variables].concat();
+            Environment::of(&all).server().map(|config| config.metrics.map(|address| address.to_string()))
+        };
+        assert_eq!(metrics(&[]).expect("reads").as_deref(), Some("127.0.0.1:9090"));
+        assert_eq!(metrics(&[("METRICS_HOST", "::"), ("METRICS_PORT", "0")]).expect("reads").as_deref(), Some("[::]:0"));
+        assert_eq!(metrics(&[("METRICS_PORT", "off")]).expect("reads"), None);
+        for bad in [("METRICS_PORT", "on"), ("METRICS_PORT", "65536"), ("METRICS_HOST", "localhost")] {
+            assert!(metrics(&[bad]).expect_err("cannot be read").to_string().contains(bad.0), "{bad:?}");
+        }
     }
 
     #[test]

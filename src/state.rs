@@ -17,9 +17,10 @@ use crate::lifecycle::Lifecycle;
 use crate::maps::Tiles;
 use crate::metrics::Metrics;
 use crate::sync::Sync;
+use crate::telemetry::prometheus;
 
 /// Requests under way at once, beyond which new ones are shed.
-const MAX_IN_FLIGHT: usize = 1024;
+pub(crate) const MAX_IN_FLIGHT: usize = 1024;
 
 /// Imports under way at once: each has a thread, and a connection for writes while it writes a batch.
 const MAX_IMPORTS: usize = 2;
@@ -74,6 +75,8 @@ impl AppState {
     /// The state of a service on a database.
     #[must_use]
     pub fn new(db: Db, config: &ServerConfig, lifecycle: Lifecycle) -> Self {
+        // Whatever is counted from here on is recorded.
+        prometheus::install();
         let clock = Arc::<DbClock>::default();
         Self(Arc::new(Shared {
             instance: Instance::new(),

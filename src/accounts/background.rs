@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::db::{DbError, Notice, Round, begin_round, within_deadline};
 use crate::lifecycle::Lifecycle;
 use crate::state::AppState;
+use crate::telemetry::prometheus::Work;
 
 /// Time between two tries to read the database's clock for the first time.
 const FIRST_CLOCK_RETRY: Duration = Duration::from_millis(500);
@@ -63,6 +64,7 @@ pub(crate) async fn read_clock_first(state: &AppState) {
 
 async fn sweep_until(state: AppState, lifecycle: Lifecycle) {
     let stopping = lifecycle.stopping();
+    let work = Work::begin("session_sweep", SWEEP_INTERVAL);
     let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut last_good: Option<Instant> = None;
@@ -76,7 +78,7 @@ async fn sweep_until(state: AppState, lifecycle: Lifecycle) {
             // What happened between no sweep can tell any more.
             state.accounts.live.forget_all();
         }
-        match sweep(&state, asked).await {
+        match work.note(sweep(&state, asked).await) {
             Ok(()) => last_good = Some(asked),
             Err(error) => {
                 let error = DbError::new("looking for sessions that ended", error);
@@ -92,6 +94,7 @@ async fn sweep_until(state: AppState, lifecycle: Lifecycle) {
 
 async fn clean_until(state: AppState, lifecycle: Lifecycle) {
     let stopping = lifecycle.stopping();
+    let work = Work::begin("account_cleaning", CLEAN_INTERVAL);
     let mut ticks = tokio::time::interval(CLEAN_INTERVAL);
     loop {
         tokio::select! {
@@ -106,7 +109,7 @@ async fn clean_until(state: AppState, lifecycle: Lifecycle) {
                 Ok(())
             }
         });
-        if let Err(error) = cleaning.await {
+        if let Err(error) = work.note(cleaning.await) {
             tracing::warn!(error = &error as &dyn std::error::Error, "old sessions stay a while longer");
         }
     }

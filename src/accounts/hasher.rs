@@ -1,9 +1,10 @@
 //! Hashing passwords (argon2id), and judging new ones, on threads of their own, which give way to every other
 //! thread: a flood of logins uses what the service leaves over, and what does not fit the queue is shed.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use argon2::password_hash::phc::{Ident, Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
@@ -13,6 +14,8 @@ use tokio::sync::oneshot;
 use super::password::{self, Weakness};
 use crate::http::ApiError;
 use crate::keys;
+use crate::telemetry::meters;
+use crate::telemetry::prometheus::elapsed;
 
 /// Memory of a hash in KiB, passes over it, and lanes.
 const COST: (u32, u32, u32) = (19_456, 2, 1);
@@ -30,6 +33,8 @@ type Job = Box<dyn FnOnce(&mut Vec<Block>) + Send>;
 pub(super) struct Hasher {
     jobs: SyncSender<Job>,
     done: Arc<AtomicU64>,
+    /// Jobs that no thread has taken yet.
+    waiting: Arc<AtomicUsize>,
     /// The hash of nobody's password: what an unknown account is checked against.
     nobodys: String,
 }
@@ -56,12 +61,17 @@ impl Hasher {
         }
         // Nobody's password has a salt and a hash of its own; that no password gives the hash is what matters.
         let nobodys = phc(&keys::random::<16>(), &keys::random::<HASH_LEN>()).to_string();
-        Self { jobs, done: Arc::default(), nobodys }
+        Self { jobs, done: Arc::default(), waiting: Arc::default(), nobodys }
     }
 
     /// Hashes made so far.
     pub(super) fn done(&self) -> u64 {
         self.done.load(Ordering::Relaxed)
+    }
+
+    /// How many jobs wait for a thread, and how many may.
+    pub(super) fn queue(&self) -> (usize, usize) {
+        (self.waiting.load(Ordering::Relaxed).min(QUEUE), QUEUE)
     }
 
     /// Hashes a new password with a salt of its own, as PHC text.
@@ -107,14 +117,21 @@ impl Hasher {
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce(&mut Vec<Block>) -> T + Send + 'static) -> Result<T, ApiError> {
         let (answer, answered) = oneshot::channel();
+        let waiting = Arc::clone(&self.waiting);
         let job: Job = Box::new(move |memory| {
+            waiting.fetch_sub(1, Ordering::Relaxed);
             // Whoever left while waiting costs nothing.
             if !answer.is_closed() {
                 drop(answer.send(work(memory)));
             }
         });
         let busy = || ApiError::unavailable("hashing_busy", "too many people are signing in; try again");
-        self.jobs.try_send(job).map_err(|_full| busy())?;
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.jobs.try_send(job).map_err(|_full| {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            meters().accounts.hashes_refused.increment(1);
+            busy()
+        })?;
         answered.await.map_err(|_dropped| busy())
     }
 }
@@ -147,6 +164,7 @@ fn argon2() -> Argon2<'static> {
 }
 
 fn digest(argon2: &Argon2<'_>, password: &SecretString, salt: &[u8], memory: &mut Vec<Block>) -> [u8; HASH_LEN] {
+    let began = Instant::now();
     let blocks = argon2.params().block_count();
     if memory.len() < blocks {
         // Kept by the thread: fresh pages would cost a third of the hash again.
@@ -155,6 +173,7 @@ fn digest(argon2: &Argon2<'_>, password: &SecretString, salt: &[u8], memory: &mu
     let mut digest = [0; HASH_LEN];
     let password = password.expose_secret().as_bytes();
     argon2.hash_password_into_with_memory(password, salt, &mut digest, &mut memory[..blocks]).expect("lengths are within argon2's limits");
+    elapsed(&meters().accounts.hash_seconds, began);
     digest
 }
 

@@ -37,6 +37,7 @@ use crate::config::TokenConfig;
 use crate::db::{Db, DbClock, DbError};
 use crate::http::ApiError;
 use crate::state::AppState;
+use crate::telemetry::meters;
 
 /// What signing in needs, and who is signed in.
 pub struct Accounts {
@@ -65,7 +66,10 @@ impl Accounts {
     /// Who an access token speaks for, when it was seen before: that costs a hash and a look into a table.
     #[must_use]
     pub fn seen(&self, token: &str) -> Option<Identity> {
-        self.live.seen(token, self.clock.now_s())
+        let seen = self.live.seen(token, self.clock.now_s());
+        let looks = &meters().accounts.tokens;
+        if seen.is_some() { &looks.hit } else { &looks.miss }.increment(1);
+        seen
     }
 
     /// Who an access token speaks for, by its signature and by asking the database for its session; both halves at
@@ -114,6 +118,11 @@ impl Accounts {
     pub(crate) async fn role_now(&self, db: &Db, identity: &Identity) -> Result<Option<Role>, DbError> {
         let session = store::live_session(db.write(), identity.session_id, identity.user_id).await;
         Ok(session.map_err(|error| DbError::new("looking for a session", error))?.map(|(role, _)| role))
+    }
+
+    /// How many passwords wait to be hashed, and how many may.
+    pub(crate) fn hash_queue(&self) -> (usize, usize) {
+        self.hasher.queue()
     }
 
     /// Password hashes made so far, for metrics and tests.

@@ -23,6 +23,7 @@ use crate::http::{
     network_of,
 };
 use crate::state::AppState;
+use crate::telemetry::meters;
 
 /// Most characters that a client may say about itself.
 const MAX_DEVICE_INFO_CHARS: usize = 1000;
@@ -133,6 +134,12 @@ async fn login(State(state): State<AppState>, ClientAddress(address): ClientAddr
 
 /// Compares the password, and begins a session.
 pub(super) async fn sign_in(state: &AppState, address: IpAddr, body: JsonBody) -> Result<SignedIn, ApiError> {
+    let outcome = try_sign_in(state, address, body).await;
+    meters().accounts.logins.ended(outcome.as_ref().map_or_else(ApiError::status, |_| StatusCode::OK));
+    outcome
+}
+
+async fn try_sign_in(state: &AppState, address: IpAddr, body: JsonBody) -> Result<SignedIn, ApiError> {
     let (email, password, device_info) = body.read(|reader| {
         let email = reader.required_text("email", MAX_CHARS);
         let password = user::old_password(reader, "password", true);
@@ -261,6 +268,12 @@ fn place(state: &AppState, token: &RefreshToken, session: &Refreshing) -> Place 
 
 /// Spends a refresh token: fresh tokens, and whose they are.
 pub(super) async fn exchange(state: &AppState, token: RefreshToken) -> Result<(Tokens, Uuid), ApiError> {
+    let outcome = try_exchange(state, token).await;
+    meters().accounts.refreshes.ended(outcome.as_ref().map_or_else(ApiError::status, |_| StatusCode::OK));
+    outcome
+}
+
+async fn try_exchange(state: &AppState, token: RefreshToken) -> Result<(Tokens, Uuid), ApiError> {
     let accounts = &state.accounts;
     let session_id = token.session_id;
     let failed = |error| DbError::new("refreshing a session", error);

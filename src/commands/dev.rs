@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,8 +12,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use indicatif::{ProgressBar, ProgressStyle};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{ConnectOptions, Connection};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::serve::Listeners;
 use super::simulate::{self, Cast, Reporter, SimulateError, Snapshot};
 use super::{Outcome, serve};
 use crate::accounts::{self, CreateAdminError};
@@ -22,6 +25,7 @@ use crate::db::{self, ClusterSettings, Db, PrivateCluster};
 use crate::demo::{self, Size};
 use crate::keys;
 use crate::lifecycle::stop_signal;
+use crate::telemetry::prometheus;
 
 /// E-mail of the admin that is there from the start.
 const ADMIN: &str = "admin@example.org";
@@ -45,6 +49,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(environment: &Environment, args: &Args) -> Outcome {
+    prometheus::install();
     let wished = args.data_dir.clone().unwrap_or_else(|| default_data_dir(environment));
     let wished = std::path::absolute(&wished)?;
     let data_dir = db::reachable_dir(&wished)?;
@@ -54,8 +59,13 @@ pub(super) async fn run(environment: &Environment, args: &Args) -> Outcome {
     fs::create_dir_all(&data_dir)?;
     // The port first: it is what most often goes wrong, and it costs nothing.
     let server = environment.dev_server(kept_random::<48>(&data_dir.join("secret"))?)?;
-    let listener = serve::listen(&server).await?;
-    let address = listener.local_addr()?;
+    let api = serve::listen(&server).await?;
+    let address = api.local_addr()?;
+    let metrics = match server.metrics {
+        Some(address) => Some(listen_for_metrics(address).await?),
+        None => None,
+    };
+    let metrics_address = metrics.as_ref().map(TcpListener::local_addr).transpose()?;
 
     let settings = ClusterSettings {
         data_dir: data_dir.join("postgres"),
@@ -80,7 +90,7 @@ pub(super) async fn run(environment: &Environment, args: &Args) -> Outcome {
     let password = admin(&database, &password_file).await?;
     let scheme = if server.http.tls.is_some() { "https" } else { "http" };
     let base = format!("{scheme}://{address}");
-    greet(&base, &cluster, &password, &password_file);
+    greet(&base, metrics_address, &cluster, &password, &password_file);
     if !dashboard::is_whole() {
         println!("\nThis build has no live map: its libraries come from npm (make run brings them; {base}/dashboard/ says more).");
     }
@@ -92,9 +102,17 @@ pub(super) async fn run(environment: &Environment, args: &Args) -> Outcome {
             signal.await;
         }
     };
-    let outcome = serve::serve(listener, &database, &server, async |_| Ok(()), Box::pin(stopped)).await;
+    let outcome = serve::serve(Listeners { api, metrics }, &database, &server, async |_| Ok(()), Box::pin(stopped)).await;
     tokio::task::spawn_blocking(move || drop(cluster)).await?;
     outcome
+}
+
+/// The port of metrics, or a free one: nobody who wants a first look is kept from it by another server's.
+async fn listen_for_metrics(address: SocketAddr) -> Result<TcpListener, Box<dyn std::error::Error + Send + Sync>> {
+    match serve::listen_for_metrics(address).await {
+        Ok(listener) => Ok(listener),
+        Err(_taken) => serve::listen_for_metrics(SocketAddr::new(address.ip(), 0)).await,
+    }
 }
 
 fn default_data_dir(environment: &Environment) -> PathBuf {
@@ -201,12 +219,14 @@ fn progress_bar() -> ProgressBar {
     bar
 }
 
-fn greet(base: &str, cluster: &PrivateCluster, password: &SecretString, password_file: &Path) {
+fn greet(base: &str, metrics: Option<SocketAddr>, cluster: &PrivateCluster, password: &SecretString, password_file: &Path) {
+    let metrics = metrics.map_or_else(|| "off (METRICS_PORT)".to_owned(), |address| format!("http://{address}/metrics"));
     println!(
         "
 ar-supervisor is ready at {base}
   the live map        {base}/dashboard/
   the API to browse   {base}/docs/
+  for Prometheus      {metrics}
   the database        psql -h {socket} -U ar_analyst {DATABASE}
   other commands      export DATABASE_URL='postgres:///{DATABASE}?host={socket}&user=ar_supervisor'
   the admin           {ADMIN}, password {password} (as long as you set no other)

@@ -15,6 +15,7 @@ use crate::db::{self, Db, MigrateFailure};
 use crate::http::{self, ConnectionLimits, Tls};
 use crate::lifecycle::{Lifecycle, stop_signal};
 use crate::state::AppState;
+use crate::telemetry::prometheus;
 
 /// Time between attempts to reach a database that is not there.
 const RETRY: Duration = Duration::from_millis(500);
@@ -32,28 +33,45 @@ pub(super) struct Args {
 
 /// Address and port cannot be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}; is another server running there? SERVER_PORT takes another port, for example SERVER_PORT=8081")]
+#[error("cannot listen on {address}; is another server running there? {advice}")]
 struct ListenError {
     address: SocketAddr,
+    advice: &'static str,
     source: std::io::Error,
 }
 
+/// What is listened on.
+pub(super) struct Listeners {
+    /// The API's.
+    pub(super) api: TcpListener,
+    /// The one where Prometheus reads metrics, if any does.
+    pub(super) metrics: Option<TcpListener>,
+}
+
 pub(super) async fn run(environment: &Environment, args: &Args) -> Outcome {
+    prometheus::install();
     // All faults of the environment at once.
     let (database, server) = (environment.database(), environment.server());
     if let (Err(a), Err(b)) = (&database, &server) {
         return Err(format!("{a}\n{b}").into());
     }
     let (database, server) = (database?, server?);
-    let listener = listen(&server).await?;
-    tracing::info!(address = %listener.local_addr()?, "listening on {}", listener.local_addr()?);
+    let api = listen(&server).await?;
+    tracing::info!(address = %api.local_addr()?, "listening on {}", api.local_addr()?);
+    let metrics = match server.metrics {
+        Some(address) => Some(listen_for_metrics(address).await?),
+        None => None,
+    };
+    if let Some(metrics) = &metrics {
+        tracing::info!(address = %metrics.local_addr()?, "metrics are at http://{}/metrics", metrics.local_addr()?);
+    }
     let start = async |lifecycle: &Lifecycle| {
         if !args.no_migrate {
             migrate_when_there(&database.primary, lifecycle).await?;
         }
         Ok(())
     };
-    serve(listener, &database, &server, start, stop_signal()?).await
+    serve(Listeners { api, metrics }, &database, &server, start, stop_signal()?).await
 }
 
 /// Opens the port.
@@ -62,13 +80,23 @@ pub(super) async fn run(environment: &Environment, args: &Args) -> Outcome {
 /// When it is taken, or the address is not ours.
 pub(super) async fn listen(server: &ServerConfig) -> Result<TcpListener, Box<dyn std::error::Error + Send + Sync>> {
     let address = SocketAddr::new(server.host, server.port);
-    TcpListener::bind(address).await.map_err(|source| ListenError { address, source }.into())
+    let advice = "SERVER_PORT takes another port, for example SERVER_PORT=8081";
+    TcpListener::bind(address).await.map_err(|source| ListenError { address, advice, source }.into())
+}
+
+/// Opens the port of metrics.
+///
+/// # Errors
+/// When it is taken, or the address is not ours.
+pub(super) async fn listen_for_metrics(address: SocketAddr) -> Result<TcpListener, Box<dyn std::error::Error + Send + Sync>> {
+    let advice = "it is for metrics: METRICS_PORT takes another port, for example METRICS_PORT=9091, or off";
+    TcpListener::bind(address).await.map_err(|source| ListenError { address, advice, source }.into())
 }
 
 /// Serves until `stopped` resolves; `start` is what must be done before requests can be served. Health is answered
 /// meanwhile, so that an orchestrator sees a live process.
 pub(super) async fn serve(
-    listener: TcpListener,
+    Listeners { api, metrics }: Listeners,
     database: &DatabaseConfig,
     server: &ServerConfig,
     start: impl AsyncFnOnce(&Lifecycle) -> Result<(), Box<dyn std::error::Error + Send + Sync>>,
@@ -78,8 +106,14 @@ pub(super) async fn serve(
     let lifecycle = Lifecycle::new();
     let db = Db::new(database);
     let state = AppState::new(db.clone(), server, lifecycle.clone());
-    state.instance.listens_at(listener.local_addr()?);
+    state.instance.listens_at(api.local_addr()?);
     let router = http::router(state.clone());
+    // Told to stop last of all, so that a drain can be watched to its end.
+    let watching = Lifecycle::new();
+    if let Some(metrics) = metrics {
+        let (state, of) = (state.clone(), watching.clone());
+        watching.spawn(async move { prometheus::serve(metrics, state, &of).await });
+    }
     if let Some(tls) = tls.clone() {
         lifecycle.spawn(tls.keep_fresh(lifecycle.clone()));
     }
@@ -106,7 +140,7 @@ pub(super) async fn serve(
         lifecycle.stop();
         (failure, tokio::time::Instant::now())
     };
-    let ((failure, stop_began), ()) = tokio::join!(stop, http::serve(listener, router, ConnectionLimits::default(), tls, &lifecycle));
+    let ((failure, stop_began), ()) = tokio::join!(stop, http::serve(api, router, ConnectionLimits::default(), tls, &lifecycle));
     if tokio::time::timeout_at(stop_began + HARD_STOP, lifecycle.tasks_ended()).await.is_err() {
         tracing::warn!("background tasks cut off");
     }
@@ -114,6 +148,8 @@ pub(super) async fn serve(
     if tokio::time::timeout(CLOSE_TIMEOUT, db.close()).await.is_err() {
         tracing::warn!("connections to the database cut off");
     }
+    watching.stop();
+    watching.tasks_ended().await;
     tracing::info!("stopped");
     failure.map_or(Ok(ExitCode::SUCCESS), Err)
 }

@@ -73,7 +73,7 @@ fn ms(duration: Duration) -> i64 {
 }
 
 /// The machine's own clock, in milliseconds since 1970.
-fn own_ms() -> i64 {
+pub(crate) fn own_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, ms)
 }
 

@@ -1,11 +1,13 @@
 //! Work of the service's own that must not hang: a connection that is half open would let it wait for ever, and keep
 //! its place in the pool.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::{PgConnection, PgPool};
 
 use super::DbError;
+use crate::telemetry::meters;
+use crate::telemetry::prometheus::elapsed;
 
 /// How long a piece of work may take; longer than any of its statements may.
 const DEADLINE: Duration = Duration::from_secs(7);
@@ -17,10 +19,14 @@ pub(crate) async fn within_deadline<T>(
     doing: &'static str,
     work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
 ) -> Result<T, DbError> {
-    let mut connection = pool.acquire().await.map_err(|error| DbError::new(doing, error))?;
+    let asked = Instant::now();
+    let acquired = pool.acquire().await;
+    elapsed(&meters().db.primary.acquire_seconds, asked);
+    let mut connection = acquired.map_err(|error| DbError::new(doing, error))?;
     match tokio::time::timeout(DEADLINE, work(&mut connection)).await {
         Ok(outcome) => outcome.map_err(|error| DbError::new(doing, error)),
         Err(_elapsed) => {
+            meters().db.primary.timeouts.increment(1);
             connection.close_on_drop();
             Err(DbError::timed_out(doing))
         }

@@ -1,5 +1,7 @@
 //! What can go wrong with the database, told apart by whether trying again can help.
 
+use crate::telemetry::meters;
+
 /// A failed statement, or no connection for it.
 #[derive(Debug, thiserror::Error)]
 #[error("{doing}")]
@@ -20,6 +22,11 @@ impl DbError {
     /// Wraps a driver error with what was being done.
     #[must_use]
     pub fn new(doing: &'static str, source: sqlx::Error) -> Self {
+        match &source {
+            sqlx::Error::PoolTimedOut => meters().db.primary.timeouts.increment(1),
+            sqlx::Error::Database(error) => error.code().into_iter().for_each(|code| meters().db.refused(&code)),
+            _ => {}
+        }
         Self { doing, source: Cause::Statement(source) }
     }
 

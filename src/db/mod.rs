@@ -27,6 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use clock::DbClock;
+pub(crate) use clock::own_ms;
 pub use cluster::{ClusterError, ClusterSettings, PrivateCluster, reachable_dir};
 pub(crate) use deadline::within_deadline;
 pub use error::DbError;
@@ -35,10 +36,11 @@ pub(crate) use notices::{Notice, hear};
 pub use own_writes::OwnWrites;
 pub(crate) use own_writes::reading_after;
 pub use read_pool::{ReadPool, Reading};
-pub(crate) use replica::{Replica, watch_replica};
+pub(crate) use replica::{Replica, Standing, watch_replica};
 pub(crate) use rounds::{Round, begin_round};
 
 use crate::config::DatabaseConfig;
+use crate::telemetry::meters;
 
 /// How long a request waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -55,6 +57,15 @@ const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 async fn end_transaction(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     let ended = tokio::time::timeout(RELEASE_TIMEOUT, sqlx::raw_sql("ROLLBACK").execute(connection)).await;
     ended.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map(|_| true)
+}
+
+/// How a pool of connections is.
+pub(crate) struct PoolFigures {
+    pub(crate) max: usize,
+    pub(crate) in_use: usize,
+    pub(crate) idle: usize,
+    /// Who waits for one, where the pool tells.
+    pub(crate) waiting: Option<usize>,
 }
 
 /// All connections of this process; cheap to clone. Made without connecting: the service starts, and lives
@@ -103,9 +114,9 @@ impl Db {
             .options([("client_min_messages", "error"), ("plan_cache_mode", "force_custom_plan")]);
         let replica = config.replica.as_ref().map(|options| (options, Arc::new(Replica::new(options.clone(), config.replica_max_lag))));
         // As many to the primary as without a replica: it has to do for both when that is away.
-        let reads = |options: &dyn Fn(&PgConnectOptions) -> PgConnectOptions, max_connections| {
+        let reads = |options: &dyn Fn(&PgConnectOptions) -> PgConnectOptions, max_connections, meters| {
             let from_replica = replica.as_ref().map(|(server, replica)| (options(server), Arc::clone(replica)));
-            ReadPool::new(options(&config.primary), from_replica, max_connections)
+            ReadPool::new(options(&config.primary), from_replica, max_connections, meters)
         };
         Self {
             background: PgPoolOptions::new()
@@ -113,8 +124,8 @@ impl Db {
                 .acquire_timeout(ACQUIRE_TIMEOUT)
                 .after_release(|connection, _| Box::pin(end_transaction(connection)))
                 .connect_lazy_with(background),
-            hot: reads(&hot, for_requests - 2 * each),
-            shaped: reads(&shaped, each),
+            hot: reads(&hot, for_requests - 2 * each, &meters().db.hot),
+            shaped: reads(&shaped, each, &meters().db.shaped),
             replica: replica.as_ref().map(|(_, replica)| Arc::clone(replica)),
             write: PgPoolOptions::new()
                 .max_connections(each)
@@ -183,6 +194,16 @@ impl Db {
             Ok(answer) => answer.map(|_| ()),
             Err(_elapsed) => Err(DbError::timed_out("asking the database whether it is there")),
         }
+    }
+
+    /// How the pools are, by name.
+    pub(crate) fn pools(&self) -> [(&'static str, PoolFigures); 4] {
+        let of = |pool: &PgPool| {
+            let (open, idle) = (pool.size() as usize, pool.num_idle());
+            let max = pool.options().get_max_connections() as usize;
+            PoolFigures { max, in_use: open.saturating_sub(idle), idle, waiting: None }
+        };
+        [("hot", self.hot.figures()), ("shaped", self.shaped.figures()), ("write", of(&self.write)), ("background", of(&self.background))]
     }
 
     /// Closes all connections; the last step of a stop.

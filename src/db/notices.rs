@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::Db;
 use crate::lifecycle::Lifecycle;
+use crate::telemetry::meters;
 
 /// The one channel.
 const CHANNEL: &str = "ar";
@@ -78,6 +79,7 @@ pub(crate) async fn hear(db: Db, lifecycle: Lifecycle, on_notice: impl Fn(Notice
     let listening = async {
         loop {
             let error = listen(&db, &on_notice).await;
+            meters().db.listening.set(0.0);
             tracing::info!(%error, "not listening for notices; trying again");
             tokio::time::sleep(RETRY).await;
         }
@@ -86,6 +88,7 @@ pub(crate) async fn hear(db: Db, lifecycle: Lifecycle, on_notice: impl Fn(Notice
         () = stopping.cancelled() => {}
         () = listening => {}
     }
+    meters().db.listening.set(0.0);
 }
 
 /// Listens as long as it goes well; why it ended.
@@ -97,6 +100,7 @@ async fn listen(db: &Db, on_notice: &impl Fn(Notice)) -> sqlx::Error {
     if let Err(error) = listener.listen(CHANNEL).await {
         return error;
     }
+    meters().db.listening.set(1.0);
     // Whatever was told before we listened.
     on_notice(Notice::Missed);
     loop {

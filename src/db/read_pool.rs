@@ -6,14 +6,18 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use deadpool::Status;
 use deadpool::managed::{self, Metrics, Object, PoolError, RecycleResult, TimeoutType};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection};
 
 use super::ACQUIRE_TIMEOUT;
+use super::PoolFigures;
 use super::error::{DbError, breaks_connection, is_stale_plan};
 use super::own_writes::own_write;
 use super::replica::{NotThere, Replica};
+use crate::telemetry::meters;
+use crate::telemetry::prometheus::{PoolMeters, elapsed};
 
 /// A future of a read that borrows its connection.
 pub type Reading<'c, T> = std::pin::Pin<Box<dyn Future<Output = Result<T, sqlx::Error>> + Send + 'c>>;
@@ -27,7 +31,10 @@ pub struct ReadPool {
 
 /// Connections to one server.
 #[derive(Clone)]
-struct Connections(managed::Pool<Connector>);
+struct Connections {
+    pool: managed::Pool<Connector>,
+    meters: &'static PoolMeters,
+}
 
 /// Opens connections for the pool.
 struct Connector(PgConnectOptions);
@@ -71,7 +78,7 @@ impl Failure {
 }
 
 impl Connections {
-    fn new(options: PgConnectOptions, max_connections: u32) -> Self {
+    fn new(options: PgConnectOptions, max_connections: u32, meters: &'static PoolMeters) -> Self {
         let timeout = Some(ACQUIRE_TIMEOUT);
         let pool = managed::Pool::builder(Connector(options))
             .max_size(max_connections as usize)
@@ -79,7 +86,7 @@ impl Connections {
             .wait_timeout(timeout)
             .create_timeout(timeout)
             .build();
-        Self(pool.expect("timeouts have their runtime"))
+        Self { pool: pool.expect("timeouts have their runtime"), meters }
     }
 
     /// Runs a read; once more when its plan turns out to be outdated by a migration.
@@ -104,23 +111,34 @@ impl Connections {
     }
 
     async fn acquire(&self) -> Result<Object<Connector>, Failure> {
-        self.0.get().await.map_err(|error| match error {
+        let asked = Instant::now();
+        let acquired = self.pool.get().await;
+        elapsed(&self.meters.acquire_seconds, asked);
+        acquired.map_err(|error| match error {
             PoolError::Backend(error) => Failure::Gone(error),
             PoolError::Closed => Failure::Refused(sqlx::Error::PoolClosed),
-            PoolError::Timeout(TimeoutType::Create) => Failure::Silent,
-            PoolError::Timeout(_) | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => Failure::Busy,
+            PoolError::Timeout(kind) => {
+                self.meters.timeouts.increment(1);
+                if matches!(kind, TimeoutType::Create) { Failure::Silent } else { Failure::Busy }
+            }
+            PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => Failure::Busy,
         })
     }
 
     /// Closes those that nobody uses.
     fn let_go(&self) {
-        self.0.retain(|_, _| false);
+        self.pool.retain(|_, _| false);
     }
 }
 
 impl ReadPool {
-    pub(super) fn new(primary: PgConnectOptions, replica: Option<(PgConnectOptions, Arc<Replica>)>, max_connections: u32) -> Self {
-        let connections = |options| Connections::new(options, max_connections);
+    pub(super) fn new(
+        primary: PgConnectOptions,
+        replica: Option<(PgConnectOptions, Arc<Replica>)>,
+        max_connections: u32,
+        meters: &'static PoolMeters,
+    ) -> Self {
+        let connections = |options| Connections::new(options, max_connections, meters);
         Self { primary: connections(primary), replica: replica.map(|(options, replica)| (connections(options), replica)) }
     }
 
@@ -164,6 +182,7 @@ impl ReadPool {
         }
         match self.primary.run(&read).await {
             Err(Failure::Gone(error)) => {
+                meters().db.connections_lost.increment(1);
                 tracing::info!(error = &error as &dyn std::error::Error, "database connection lost; trying a fresh one");
                 self.primary.run(&read).await.map_err(|failure| failure.into_error(doing))
             }
@@ -178,10 +197,23 @@ impl ReadPool {
         }
     }
 
+    pub(super) fn figures(&self) -> PoolFigures {
+        let pools = std::iter::once(&self.primary).chain(self.replica.as_ref().map(|(replica, _)| replica));
+        let mut sum = PoolFigures { max: 0, in_use: 0, idle: 0, waiting: Some(0) };
+        for Status { max_size, size, available, waiting } in pools.map(|connections| connections.pool.status()) {
+            // Each may have all of them: it is one or the other that is read.
+            sum.max = sum.max.max(max_size);
+            sum.in_use += size.saturating_sub(available);
+            sum.idle += available;
+            sum.waiting = sum.waiting.map(|sum| sum + waiting);
+        }
+        sum
+    }
+
     pub(super) fn close(&self) {
-        self.primary.0.close();
+        self.primary.pool.close();
         if let Some((replica, _)) = &self.replica {
-            replica.0.close();
+            replica.pool.close();
         }
     }
 }

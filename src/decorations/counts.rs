@@ -6,6 +6,7 @@ use sqlx::PgPool;
 
 use crate::db::{Db, DbError};
 use crate::lifecycle::Lifecycle;
+use crate::telemetry::prometheus::Work;
 
 /// How often deltas are folded: well inside the 10 s that clusters may be behind.
 const FOLD_INTERVAL: Duration = Duration::from_secs(2);
@@ -29,6 +30,7 @@ pub async fn fold_counts(pool: &PgPool) -> Result<i64, sqlx::Error> {
 /// Folds until the service stops.
 pub async fn keep_counts_folded(db: Db, lifecycle: Lifecycle) {
     let stopping = lifecycle.stopping();
+    let work = Work::begin("count_folding", FOLD_INTERVAL);
     let mut ticks = tokio::time::interval(FOLD_INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -36,7 +38,7 @@ pub async fn keep_counts_folded(db: Db, lifecycle: Lifecycle) {
             () = stopping.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        match fold_counts(db.write()).await {
+        match work.note(fold_counts(db.write()).await) {
             Ok(0) => {}
             Ok(folded) => tracing::debug!(folded, "decoration counts folded"),
             Err(error) => {

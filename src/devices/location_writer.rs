@@ -28,6 +28,8 @@ use crate::db::DbError;
 use crate::geo::LatLng;
 use crate::http::ApiError;
 use crate::state::AppState;
+use crate::telemetry::meters;
+use crate::telemetry::prometheus::{Update, elapsed};
 
 /// Updates that may wait. As many requests as can be under way at once find room.
 const QUEUE: usize = 1024;
@@ -118,6 +120,11 @@ impl Queue {
         Self { sender, reader: Mutex::new(Some(reader)) }
     }
 
+    /// How many updates wait, and how many may.
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        (QUEUE.saturating_sub(self.sender.capacity()), QUEUE)
+    }
+
     /// The reading end, once.
     pub(super) fn reader(&self) -> Option<mpsc::Receiver<Asked>> {
         self.reader.lock().unwrap_or_else(PoisonError::into_inner).take()
@@ -131,7 +138,10 @@ impl Devices {
     /// 409 when another user is connected with the device; 503 when too many wait, or without the database.
     pub(super) async fn locate(&self, update: LocationUpdate) -> Result<Located, ApiError> {
         let (reply, answer) = oneshot::channel();
-        let overloaded = |_full_or_closed| ApiError::unavailable("overloaded", "too many positions are waiting to be written; try again");
+        let overloaded = |_full_or_closed| {
+            meters().devices.update(Update::Unavailable);
+            ApiError::unavailable("overloaded", "too many positions are waiting to be written; try again")
+        };
         self.locations.sender.try_send(Asked { update, reply }).map_err(overloaded)?;
         // Without an answer, the task that wrote it has panicked.
         answer.await.unwrap_or(Err(Refused::Failed)).map_err(ApiError::from)
@@ -191,6 +201,7 @@ fn wait(waiting: &mut VecDeque<Asked>, asked: Option<Asked>) {
     if others < MAX_WAITING {
         waiting.push_back(asked);
     } else {
+        meters().devices.update(Update::Unavailable);
         // Whoever left does not mind.
         drop(asked.reply.send(Err(Refused::Unavailable)));
     }
@@ -200,6 +211,9 @@ fn wait(waiting: &mut VecDeque<Asked>, asked: Option<Asked>) {
 async fn write(state: AppState, slots: Vec<Slot>, holding: Holding) {
     let mut holding = Some(holding);
     let (updates, replies): (Vec<_>, Vec<_>) = slots.into_iter().map(|slot| (slot.update, (slot.reply, slot.superseded))).unzip();
+    let (meters, began) = (&meters().devices, std::time::Instant::now());
+    #[expect(clippy::cast_precision_loss, reason = "some hundred")]
+    meters.batch_devices.record(updates.len() as f64);
     let answers = match in_time(write_together(&state, &updates, &mut holding)).await {
         Err(error) if updates.len() > 1 && !DbError::means_unavailable(&error) => {
             tracing::info!(error = &error as &dyn std::error::Error, "a batch of positions failed; writing them one by one");
@@ -208,13 +222,27 @@ async fn write(state: AppState, slots: Vec<Slot>, holding: Holding) {
         Err(error) => vec![Err(refused(error)); updates.len()],
         Ok(answers) => answers,
     };
+    elapsed(&meters.batch_seconds, began);
     for (answer, (reply, superseded)) in answers.into_iter().zip(replies) {
+        meters.update(became(&answer));
         for older in superseded {
+            meters.update(if answer.is_ok() { Update::Stale } else { became(&answer) });
             let answer = answer.clone().map(|located| Located { stale: true, ..located });
             // Whoever left does not mind.
             drop(older.send(answer));
         }
         drop(reply.send(answer));
+    }
+}
+
+/// What became of an update, for counting.
+fn became(answer: &Result<Located, Refused>) -> Update {
+    match answer {
+        Ok(located) if located.stale => Update::Stale,
+        Ok(_) => Update::Written,
+        Err(Refused::InUse) => Update::InUse,
+        Err(Refused::Unavailable) => Update::Unavailable,
+        Err(Refused::NoAccount | Refused::Failed) => Update::Failed,
     }
 }
 

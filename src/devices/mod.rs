@@ -22,6 +22,7 @@ mod sweeper;
 
 pub use location_writer::LocationUpdate;
 pub use reports::Report;
+pub(crate) use store::count_by_status;
 
 use std::time::Duration;
 
@@ -76,6 +77,11 @@ impl Devices {
 
     async fn report(&self, edge_id: Uuid, generation: i64, reports: Vec<Report>) {
         self.reports.push(Frame { edge_id, generation, reports }).await;
+    }
+
+    /// What waits, and how much may, of positions that phones sent and of reports by edges.
+    pub(crate) fn queues(&self) -> [(usize, usize); 2] {
+        [self.locations.waiting(), self.reports.waiting()]
     }
 
     /// Reports so far that named a device which is not assigned to that edge, or came over an older session.

@@ -11,6 +11,7 @@ use super::in_time;
 use super::places::{self, By, Place};
 use crate::db::DbError;
 use crate::state::AppState;
+use crate::telemetry::prometheus::Work;
 
 /// How often lost edges are looked for.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -22,6 +23,7 @@ const LOOK_TIMEOUT: Duration = Duration::from_secs(3);
 /// Moves until the service stops.
 pub(super) async fn run(state: AppState) {
     let stopping = state.lifecycle.stopping();
+    let work = Work::begin("device_moving", INTERVAL);
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -29,7 +31,7 @@ pub(super) async fn run(state: AppState) {
             () = stopping.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        match move_all(&state).await {
+        match work.note(move_all(&state).await) {
             Ok(0) => {}
             Ok(moved) => tracing::info!(moved, "devices of lost edges were moved"),
             Err(error) => {

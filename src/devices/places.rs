@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::grant::{Candidate, Grant, Room, Wish, grant};
 use super::model::EdgeLink;
 use crate::config::ChoiceConfig;
+use crate::telemetry::meters;
 
 /// Begins a transaction whose statements are planned once, by the keys' indexes and in the order of the rows given:
 /// with a plan by hashing, rows would be locked in the order of the table.
@@ -69,6 +70,7 @@ pub(super) async fn place(
     let mut granted = grant(&open, &mut rooms).into_iter();
     let mut places = Vec::with_capacity(asking.len());
     let mut rows = Rows::default();
+    let selection = if by == By::Phone { &meters().edges.by_phone } else { &meters().edges.moved };
     for (number, asking) in asking {
         let device_id = device_ids[number].clone();
         let grant = if asking.wish.keeps() { Grant::Settled(asking.wish.held) } else { granted.next().unwrap_or(Grant::Open) };
@@ -78,6 +80,7 @@ pub(super) async fn place(
             places.push(Place { device_id, edge: asking.held, reason, handover: false, settled: false });
             continue;
         };
+        selection.ended(asking.reason.as_deref());
         let moved = edge_id != asking.wish.held;
         rows.push(&device_id, &asking, edge_id, by == By::Us && (asking.handed_over || (moved && asking.wish.held.is_some())));
         let handover = asking.handed_over || (moved && asking.wish.held.is_some() && edge_id.is_some());

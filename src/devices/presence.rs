@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::db::{Db, DbError};
 use crate::state::AppState;
+use crate::telemetry::prometheus::Work;
 
 /// Time between two writings.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -129,6 +130,7 @@ async fn insert(db: &Db, piece: &[Seen]) -> Result<(), sqlx::Error> {
 
 /// Writes every ten seconds, and once more after the writers of positions have ended.
 pub(super) async fn run(state: AppState, writers: Vec<JoinHandle<()>>) {
+    let work = Work::begin("presence_writing", INTERVAL);
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let ended = futures_util::future::join_all(writers);
@@ -138,7 +140,7 @@ pub(super) async fn run(state: AppState, writers: Vec<JoinHandle<()>>) {
             _ = &mut ended => true,
             _ = ticks.tick() => false,
         };
-        if let Err(error) = state.devices.write_presence(&state.db).await {
+        if let Err(error) = work.note(state.devices.write_presence(&state.db).await) {
             tracing::warn!(error = &error as &dyn std::error::Error, "who was where is noted later");
         }
         if is_last {

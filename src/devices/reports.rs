@@ -24,6 +24,7 @@ use super::{in_time, next};
 use crate::db::DbError;
 use crate::geo::{Cell, Geog, LatLng};
 use crate::state::AppState;
+use crate::telemetry::meters;
 
 /// Writers.
 const LANES: usize = 2;
@@ -103,6 +104,12 @@ impl Queues {
             sender
         });
         Self { senders, readers: Mutex::new(readers) }
+    }
+
+    /// How many frames wait, and how many may.
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        let room: usize = self.senders.iter().map(mpsc::Sender::capacity).sum();
+        (LANES * QUEUE - room.min(LANES * QUEUE), LANES * QUEUE)
     }
 
     /// The reading ends, once.
@@ -283,6 +290,7 @@ async fn write_seen(state: &AppState, columns: &Columns) -> Result<(), sqlx::Err
     let connection: &mut PgConnection = transaction.acquire().await?;
     let written = update_seen(connection, columns).await?;
     transaction.commit().await?;
+    meters().devices.reports.increment(written.len() as u64);
     state.devices.ignored.add(columns.device_ids.len() - written.len());
     state.devices.presence.note(written.into_iter().flatten());
     Ok(())
@@ -328,6 +336,7 @@ async fn write_left(state: &AppState, left: &[Named]) -> Result<(), sqlx::Error>
     let leaving = lock_left(connection, left).await?;
     places::disconnect(connection, &leaving).await?;
     transaction.commit().await?;
+    meters().devices.reports.increment(leaving.len() as u64);
     state.devices.ignored.add(left.len() - leaving.len());
     Ok(())
 }

@@ -37,6 +37,23 @@ impl WrittenRow {
     }
 }
 
+/// Devices by status: one pass over their table.
+pub(crate) async fn count_by_status(connection: &mut PgConnection) -> Result<[(&'static str, i64); 3], sqlx::Error> {
+    let row = sqlx::query!(
+        r#"SELECT count(*) FILTER (WHERE connection_status = 'connected') AS "connected!",
+               count(*) FILTER (WHERE connection_status = 'disconnected') AS "disconnected!",
+               count(*) FILTER (WHERE connection_status = 'error') AS "error!"
+           FROM ar.device_connections"#
+    );
+    let row = row.fetch_one(connection).await?;
+    let counts = [
+        (ConnectionStatus::Connected, row.connected),
+        (ConnectionStatus::Disconnected, row.disconnected),
+        (ConnectionStatus::Error, row.error),
+    ];
+    Ok(counts.map(|(status, count)| (status.as_str(), count)))
+}
+
 /// Writes positions of different devices, given in the order of their ids; those that another user is connected with
 /// are left out of the answer.
 ///

@@ -14,6 +14,7 @@ use super::in_time;
 use super::places::{self, Leaving};
 use crate::db::{DbError, Round, begin_round, within_deadline};
 use crate::state::AppState;
+use crate::telemetry::prometheus::Work;
 
 /// Devices of one transaction.
 const PIECE: i64 = 1000;
@@ -23,6 +24,7 @@ pub(super) async fn run(state: AppState) {
     let stopping = state.lifecycle.stopping();
     let config = &state.supervision;
     let interval = (config.device_ping_timeout / 6).clamp(Duration::from_secs(1), Duration::from_secs(10));
+    let work = Work::begin("device_sweep", interval);
     let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -32,13 +34,16 @@ pub(super) async fn run(state: AppState) {
         }
         match is_due(&state, interval).await {
             Ok(true) => {}
-            Ok(false) => continue,
+            Ok(false) => {
+                work.went_well();
+                continue;
+            }
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "silent devices stay a while longer");
                 continue;
             }
         }
-        match sweep(&state).await {
+        match work.note(sweep(&state).await) {
             Ok((0, 0)) => {}
             Ok((silent, forgotten)) => tracing::debug!(silent, forgotten, "silent devices were disconnected, old positions forgotten"),
             Err(error) => {

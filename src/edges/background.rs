@@ -13,6 +13,8 @@ use super::probe::Outcome;
 use crate::db::{DbError, Round, begin_round, within_deadline};
 use crate::hub::LEASE;
 use crate::state::AppState;
+use crate::telemetry::meters;
+use crate::telemetry::prometheus::Work;
 
 /// How often edge servers that are due are looked for.
 const PROBE_TICK: Duration = Duration::from_secs(1);
@@ -28,7 +30,7 @@ pub(crate) fn keep(state: &AppState) {
     // Soon enough that nobody is judged late by more than a tenth of an interval.
     let tick = (interval / 10).clamp(Duration::from_millis(200), Duration::from_secs(3));
     let instance_id = state.instance.id();
-    lifecycle.spawn(every(state.clone(), tick, "judging edge servers", async move |connection| {
+    lifecycle.spawn(every(state.clone(), tick, ("edge_judging", "judging edge servers"), async move |connection| {
         if begin_round(&mut *connection, Round::JudgeEdges, tick, instance_id).await? {
             health::note_watch(&mut *connection).await?;
             health::sweep(connection, interval, LEASE).await?;
@@ -36,7 +38,7 @@ pub(crate) fn keep(state: &AppState) {
         Ok(())
     }));
     lifecycle.spawn(probe_until(state.clone()));
-    lifecycle.spawn(every(state.clone(), CLEAN_INTERVAL, "throwing away old keys", async move |connection: &mut PgConnection| {
+    lifecycle.spawn(every(state.clone(), CLEAN_INTERVAL, ("key_cleaning", "throwing away old keys"), async move |connection: &mut PgConnection| {
         if begin_round(&mut *connection, Round::CleanKeys, CLEAN_INTERVAL, instance_id).await? {
             keys::clean(connection).await
         } else {
@@ -49,10 +51,11 @@ pub(crate) fn keep(state: &AppState) {
 async fn every(
     state: AppState,
     interval: Duration,
-    doing: &'static str,
+    (name, doing): (&'static str, &'static str),
     task: impl AsyncFn(&mut PgConnection) -> Result<(), sqlx::Error> + Send,
 ) {
     let stopping = state.lifecycle.stopping();
+    let work = Work::begin(name, interval);
     let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -60,7 +63,7 @@ async fn every(
             () = stopping.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        if let Err(error) = within_deadline(state.db.background(), doing, &task).await {
+        if let Err(error) = work.note(within_deadline(state.db.background(), doing, &task).await) {
             tracing::warn!(error = &error as &dyn std::error::Error, "{doing}: trying again");
         }
     }
@@ -70,6 +73,7 @@ async fn every(
 async fn probe_until(state: AppState) {
     let (stopping, interval) = (state.lifecycle.stopping(), state.supervision.health_interval);
     let places = Arc::new(Semaphore::new(PROBES_AT_ONCE));
+    let work = Work::begin("edge_probing", PROBE_TICK);
     loop {
         // One place at least, so that there is something to look for.
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
@@ -79,7 +83,7 @@ async fn probe_until(state: AppState) {
             health::take_due(connection, interval, i64::try_from(free).unwrap_or(1)).await
         });
         // What fails is looked for again, soon.
-        let due = looking.await.unwrap_or_default();
+        let due = work.note(looking.await).unwrap_or_default();
         let may_be_more = due.len() >= free;
         for due in due {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
@@ -104,7 +108,10 @@ async fn probe_until(state: AppState) {
 /// Probes an edge server and notes how it went.
 async fn probe(state: AppState, Due { id, url }: Due, interval: Duration) {
     let probe = state.edges.prober.probe_stored(&url).await;
-    if let Err(error) = health::probed(state.db.write(), id, probe.outcome == Outcome::Good, interval).await {
+    let is_good = probe.outcome == Outcome::Good;
+    let meters = &meters().edges;
+    if is_good { &meters.probes_good } else { &meters.probes_bad }.increment(1);
+    if let Err(error) = health::probed(state.db.write(), id, is_good, interval).await {
         let error = DbError::new("noting a probe", error);
         tracing::warn!(error = &error as &dyn std::error::Error, edge = %id, "a probe of edge {id} is lost");
     }

@@ -15,6 +15,7 @@ use crate::db::{Db, DbError};
 use crate::geo::{Cell, Cells, Geog, LatLng};
 use crate::http::{ApiError, FromQuery, QueryReader, ReadFailures, StrictQuery, TooMany};
 use crate::state::AppState;
+use crate::telemetry::meters;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(best))
@@ -60,6 +61,18 @@ pub(crate) enum ChoiceReason {
     OutsideServiceAreas,
     /// None covers the place, and none is near enough.
     NoEdges,
+}
+
+impl ChoiceReason {
+    /// The word on the wire.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::AllFull => "all_full",
+            Self::NoneHealthy => "none_healthy",
+            Self::OutsideServiceAreas => "outside_service_areas",
+            Self::NoEdges => "no_edges",
+        }
+    }
 }
 
 /// The best edge servers for a place.
@@ -130,7 +143,9 @@ struct Scores {
     (status = 200, description = "Best first.", body = Best), ReadFailures, TooMany,
 ))]
 async fn best(State(state): State<AppState>, StrictQuery(query): StrictQuery<Query>) -> Result<Json<Best>, ApiError> {
-    Ok(Json(choose(&state.db, query, state.supervision.choice).await?))
+    let best = choose(&state.db, query, state.supervision.choice).await?;
+    meters().edges.best.ended(best.reason.map(ChoiceReason::as_str));
+    Ok(Json(best))
 }
 
 async fn choose(db: &Db, Query { position, limit }: Query, choice: ChoiceConfig) -> Result<Best, DbError> {

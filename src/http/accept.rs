@@ -22,6 +22,7 @@ use tower_http::add_extension::AddExtension;
 use super::client::Peer;
 use super::tls::Tls;
 use crate::lifecycle::Lifecycle;
+use crate::telemetry::meters;
 
 /// What a connection may cost.
 #[derive(Clone, Copy, Debug)]
@@ -71,12 +72,14 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ConnectionLimi
             Ok((stream, peer)) => (stream, peer.ip()),
             Err(error) => {
                 // Out of descriptors, mostly: what is open goes on, and some of it will close.
+                meters().http.accept_failures.increment(1);
                 tracing::warn!(%error, "accepting a connection");
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
         };
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            meters().http.connections_refused.increment(1);
             tracing::warn!(limit = limits.max_connections, "connection refused: too many");
             // Best effort: a client that does not take it at once gets nothing.
             if let Err(error) = stream.try_write(TOO_MANY) {
@@ -85,9 +88,10 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ConnectionLimi
             continue;
         };
         let (router, tls, stopping) = (router.clone(), tls.clone(), stopping.clone());
+        let open = OpenConnection::counted();
         connections.spawn(async move {
             connection(stream, peer, router, limits, tls, stopping).await;
-            drop(place);
+            drop((place, open));
         });
     }
     drop(listener);
@@ -96,6 +100,22 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ConnectionLimi
         tracing::warn!(open = connections.len(), "connections cut off at the end of the drain");
     }
     lifecycle.mark_drained();
+}
+
+/// A connection, counted as long as it is open, however it ends.
+struct OpenConnection;
+
+impl OpenConnection {
+    fn counted() -> Self {
+        meters().http.connections.increment(1.0);
+        Self
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        meters().http.connections.decrement(1.0);
+    }
 }
 
 async fn connection(

@@ -13,6 +13,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::api_error::{ApiError, PendingProblem};
+use crate::telemetry::prometheus;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -42,8 +43,10 @@ pub(super) async fn around<F: Future<Output = Response>>(mut request: Request, n
         response.headers_mut().insert(X_REQUEST_ID, request_id.0);
         let status = response.status().as_u16();
         // Set by the router, below us: the path's pattern never holds positions or tokens.
-        let route = response.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str);
-        let elapsed_ms = started.elapsed().as_secs_f64() * 1e3;
+        let route = response.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+        let elapsed = started.elapsed();
+        prometheus::answered(route, &method, status, elapsed);
+        let (route, elapsed_ms) = (route.unwrap_or("unknown"), elapsed.as_secs_f64() * 1e3);
         if response.status().is_server_error() {
             tracing::warn!(status, elapsed_ms, route, "{method} {route} answered {status}");
         } else {

@@ -44,4 +44,4 @@ pub(crate) use origin::Origin;
 pub(crate) use path::{PathId, PathText};
 pub(crate) use query::{FromQuery, Nothing, QueryReader, StrictQuery};
 pub(crate) use security::{bearer, is_own_origin};
-pub(crate) use throttle::network_of;
+pub(crate) use throttle::{CLASSES, network_of};

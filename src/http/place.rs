@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::ApiError;
+use crate::telemetry::meters;
 
 /// Cheap to clone; there is one place, whoever holds it.
 #[derive(Clone)]
@@ -31,7 +32,10 @@ impl Place {
     /// 503 when all are taken.
     pub(super) fn take_again(&self) -> Result<(), ApiError> {
         let permit = Arc::clone(&self.places).try_acquire_owned();
-        let permit = permit.map_err(|_full| ApiError::unavailable("overloaded", "too many requests are under way; try again"))?;
+        let permit = permit.map_err(|_full| {
+            meters().http.shed.increment(1);
+            ApiError::unavailable("overloaded", "too many requests are under way; try again")
+        })?;
         *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(permit);
         Ok(())
     }

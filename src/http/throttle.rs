@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::ApiError;
 use crate::keys;
+use crate::telemetry::meters;
 
 /// Classes of routes; callers of one cannot use up another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +45,7 @@ struct Rate {
 pub struct RateLimits([Option<Rate>; 6]);
 
 /// Names of the classes as operators write them, in the order of [`Class`].
-const CLASSES: [&str; 6] = ["public", "auth", "user", "admin", "edge", "tiles"];
+pub(crate) const CLASSES: [&str; 6] = ["public", "auth", "user", "admin", "edge", "tiles"];
 /// Limits that nobody set.
 const DEFAULTS: &str = "public=50/s,auth=10/m,user=20/s,admin=50/s,edge=100/s,tiles=300/s";
 
@@ -152,6 +153,7 @@ impl Throttle {
                 Ok(Some(Allowance { limit, remaining, period_s, reset_s: seconds_up(reset) }))
             }
             Err(not_until) => {
+                meters().http.rate_limited[class as usize].increment(1);
                 let wait_s = seconds_up(not_until.wait_time_from(self.clock.now())).max(1);
                 let detail = format!("more than {limit} requests in {period_s} s; try again in {wait_s} s");
                 let error = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail).retry_after(wait_s);

@@ -19,6 +19,7 @@ use crate::accounts::{Identity, Role};
 use crate::db::Notice;
 use crate::http::{ApiError, forbidden, identify, is_own_origin, network_bucket};
 use crate::state::AppState;
+use crate::telemetry::meters;
 
 /// The one subprotocol.
 pub(super) const SUBPROTOCOL: &str = "arsup.v1";
@@ -97,7 +98,7 @@ async fn run(state: &AppState, identity: &Identity, socket: WebSocket) {
 
 /// Writes what there is, and takes what little may come.
 async fn talk(socket: WebSocket, outbox: &Outbox) {
-    let mut talk = Talk::new(socket, outbox);
+    let mut talk = Talk::new(socket, outbox, &meters().sockets.admin);
     let mut messages = 0;
     while let Incoming::Text(_) = talk.next().await {
         messages += 1;
@@ -117,6 +118,7 @@ async fn forward(state: &AppState, outbox: &Outbox) {
         let first = feed.changes.recv().await.map_err(|error| matches!(error, RecvError::Lagged(_)));
         let behind = hand_over(&mut feed.changes, first, outbox);
         if behind {
+            meters().sockets.feed_resets.increment(1);
             outbox.written().await;
             feed = subscribe(state).await;
             outbox.put(feed.snapshot);

@@ -102,7 +102,8 @@ impl Judged<'_> {
                 lag.is_over(*lag_s, raised).then(|| format!("edge server {} has waited {lag_s:.0} s for a change", edge.name))
             });
         }
-        for (region, share) in self.taken_by_region() {
+        for (region, places) in places_by_region(self.edges) {
+            let share = places.share();
             raise(AlertKind::Capacity, "capacity", region.to_owned(), &|raised| {
                 let per_cent = share * 100.0;
                 CAPACITY
@@ -123,17 +124,31 @@ impl Judged<'_> {
         }
         standing
     }
+}
 
-    /// Share of the places that are taken, by region, of the edge servers that could take devices.
-    fn taken_by_region(&self) -> impl Iterator<Item = (&str, f64)> {
-        let mut regions: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
-        for edge in self.edges.values().filter(|edge| edge.is_active && edge.state.health_status != Health::Offline) {
-            let (taken, places) = regions.entry(&edge.region).or_default();
-            *taken += f64::from(edge.state.current_connections.max(edge.state.reported_connections).min(edge.max_connections));
-            *places += f64::from(edge.max_connections);
-        }
-        regions.into_iter().map(|(region, (taken, places))| (region, taken / places))
+/// Places for devices, and those of them that are taken.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Places {
+    pub(super) places: f64,
+    pub(super) taken: f64,
+}
+
+impl Places {
+    /// Share that is taken.
+    pub(super) fn share(&self) -> f64 {
+        if self.places > 0.0 { self.taken / self.places } else { 0.0 }
     }
+}
+
+/// Places by region, of the edge servers that could take devices.
+pub(super) fn places_by_region(edges: &BTreeMap<Uuid, EdgeSummary>) -> BTreeMap<&str, Places> {
+    let mut regions: BTreeMap<&str, Places> = BTreeMap::new();
+    for edge in edges.values().filter(|edge| edge.is_active && edge.state.health_status != Health::Offline) {
+        let region = regions.entry(&edge.region).or_default();
+        region.taken += f64::from(edge.state.current_connections.max(edge.state.reported_connections).min(edge.max_connections));
+        region.places += f64::from(edge.max_connections);
+    }
+    regions
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crate::db::within_deadline;
 use crate::edges::{self, Beat};
 use crate::metrics::history;
 use crate::state::AppState;
+use crate::telemetry::prometheus::Work;
 
 /// Time between two writes.
 const WRITE_INTERVAL: Duration = Duration::from_secs(1);
@@ -45,12 +46,15 @@ impl Beats {
 /// Writes beats until the service stops and the last socket is closed. Whoever closes the sockets writes what waits
 /// before: without its session, a beat is void.
 pub(super) async fn write_until(state: AppState) {
+    let work = Work::begin("beat_writing", WRITE_INTERVAL);
     let mut ticks = tokio::time::interval(WRITE_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = ended(&state) => return,
-            _ = ticks.tick() => write(&state).await,
+            _ = ticks.tick() => if write(&state).await {
+                work.went_well();
+            },
         }
     }
 }
@@ -61,11 +65,11 @@ async fn ended(state: &AppState) {
     state.hub.sockets.wait().await;
 }
 
-/// Writes what waits.
-pub(super) async fn write(state: &AppState) {
+/// Writes what waits; false when the database failed.
+pub(super) async fn write(state: &AppState) -> bool {
     let beats = state.hub.beats.take();
     if beats.is_empty() {
-        return;
+        return true;
     }
     let noting = within_deadline(state.db.write(), "writing beats", async |connection| {
         edges::beat(connection, &beats, state.supervision.health_interval).await
@@ -77,7 +81,7 @@ pub(super) async fn write(state: &AppState) {
         if may_repeat {
             state.hub.beats.put_back(beats);
         }
-        return;
+        return false;
     }
     // After it, and by itself: a beat counts also where its measurements are lost.
     let samples = edges::samples(&beats);
@@ -86,5 +90,7 @@ pub(super) async fn write(state: &AppState) {
     });
     if let Err(error) = keeping.await {
         tracing::warn!(error = &error as &dyn std::error::Error, beats = beats.len(), "measurements of edges are lost");
+        return false;
     }
+    true
 }

@@ -24,6 +24,7 @@ use crate::edges::{Beat, EdgeIdentity, is_edge_key};
 use crate::http::{ApiError, bearer, forbidden, identify, identify_edge, network_bucket};
 use crate::state::AppState;
 use crate::sync;
+use crate::telemetry::meters;
 
 /// Time for the first message.
 pub(super) const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
@@ -69,7 +70,7 @@ async fn try_upgrade(state: AppState, edge_id: &str, request: Request) -> Result
 /// The life of an edge's socket.
 async fn run(state: AppState, edge: EdgeIdentity, socket: WebSocket) {
     let outbox = Arc::new(Outbox::default());
-    let mut talk = Talk::new(socket, &outbox);
+    let mut talk = Talk::new(socket, &outbox, &meters().sockets.edge);
     let hello = match tokio::time::timeout(HELLO_TIMEOUT, hello(&mut talk, &outbox)).await {
         Ok(Ok(hello)) => hello,
         Ok(Err(None)) => return,
@@ -171,6 +172,7 @@ async fn listen(state: &AppState, handle: &EdgeHandle, talk: &mut Talk<'_>) -> E
         };
         if let Err(error) = taken {
             bad += 1;
+            meters().sockets.bad_messages.increment(1);
             tracing::debug!(edge = %handle.edge_id, code = error.code, "a bad message from edge {}", handle.edge_id);
             handle.send(&ToEdge::Error(error));
             if bad >= MAX_BAD_MESSAGES {

@@ -185,9 +185,14 @@ impl Feed {
         drop(watchers.wait_for(|count| *count > 0).await);
     }
 
+    /// The view as it was last told; none before the first look at the database.
+    pub(super) fn known_view(&self) -> Option<Arc<View>> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner).view.clone()
+    }
+
     /// The view as it was last told.
     pub(super) fn view(&self) -> Arc<View> {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner).view.clone().unwrap_or_default()
+        self.known_view().unwrap_or_default()
     }
 
     /// Takes a new view, and tells what changed.

@@ -16,6 +16,7 @@ use super::registry::{EdgeHandle, superseded};
 use super::session;
 use crate::db::{DbError, within_deadline};
 use crate::state::AppState;
+use crate::telemetry::prometheus::Work;
 
 /// Time between two renewals. One that is revoked is closed within 5 s also when its notice is lost.
 const RENEW_INTERVAL: Duration = Duration::from_secs(3);
@@ -33,6 +34,7 @@ const CLOSE_SPREAD: Duration = Duration::from_secs(10);
 /// Renews the leases of open sockets, and has those looked after whose session is not to live.
 pub(super) async fn renew_until(state: AppState) {
     let stopping = state.lifecycle.stopping();
+    let work = Work::begin("lease_renewal", RENEW_INTERVAL);
     let mut ticks = tokio::time::interval(RENEW_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -43,12 +45,14 @@ pub(super) async fn renew_until(state: AppState) {
         // Taken before the question: whoever comes after it is not asked about.
         let handles = state.hub.registry.all();
         if handles.is_empty() {
+            work.went_well();
             continue;
         }
         let renewing = within_deadline(state.db.background(), "renewing leases", async |connection| {
             session::renew(connection, state.instance.id(), &handles).await
         });
         let Some(live) = or_again(renewing).await else { continue };
+        work.went_well();
         let live: HashSet<_> = live.into_iter().collect();
         let ended: Vec<_> = handles.into_iter().filter(|handle| !live.contains(&handle.session_id)).collect();
         look_after(&state, ended).await;
@@ -105,6 +109,7 @@ async fn look_after(state: &AppState, handles: Vec<Arc<EdgeHandle>>) {
 /// Tells edges of devices that came and went, as soon as a notice wakes us and at an interval else.
 pub(super) async fn tell_until(state: AppState) {
     let stopping = state.lifecycle.stopping();
+    let work = Work::begin("device_notices", TELL_INTERVAL);
     let mut pause = TELL_INTERVAL;
     loop {
         tokio::select! {
@@ -115,7 +120,13 @@ pub(super) async fn tell_until(state: AppState) {
         if state.hub.registry.len() > 0 {
             let telling =
                 within_deadline(state.db.background(), "telling edges of their devices", async |connection| tell(&state, connection).await);
-            pause = or_again(telling).await.unwrap_or(TELL_INTERVAL);
+            let told = or_again(telling).await;
+            if told.is_some() {
+                work.went_well();
+            }
+            pause = told.unwrap_or(TELL_INTERVAL);
+        } else {
+            work.went_well();
         }
     }
 }

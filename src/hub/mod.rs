@@ -10,6 +10,7 @@ mod asyncapi;
 mod beats;
 mod edge_socket;
 mod feed;
+mod figures;
 mod keeping;
 mod outbox;
 pub(crate) mod protocol;
@@ -29,6 +30,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+pub(crate) use figures::{FleetFigures, SocketFigures};
 pub(crate) use outbox::{Closing, Outbox};
 pub(crate) use registry::text;
 pub(crate) use session::LEASE;
@@ -38,7 +40,7 @@ use crate::keys;
 use crate::state::AppState;
 
 /// Sockets at once; one more is refused.
-const MAX_SOCKETS: usize = 16_384;
+pub(crate) const MAX_SOCKETS: usize = 16_384;
 
 /// Sessions that begin or end at once.
 const SESSIONS_AT_ONCE: usize = 2;

@@ -7,10 +7,15 @@ use std::sync::{Mutex, PoisonError};
 use axum::extract::ws::{CloseFrame, Utf8Bytes};
 use tokio::sync::Notify;
 
+use crate::telemetry::meters;
+
 /// Most messages that wait.
 pub(super) const MAX_MESSAGES: usize = 256;
 /// Most bytes that wait.
 pub(super) const MAX_BYTES: usize = 1024 * 1024;
+
+/// Reason of a close of a reader that is too slow.
+const TOO_SLOW: &str = "too_slow";
 
 /// Why a socket is closed by us.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +32,12 @@ impl Closing {
 
     /// It reads too slowly.
     pub(super) fn too_slow() -> Self {
-        Self { code: 1013, reason: "too_slow".to_owned() }
+        Self { code: 1013, reason: TOO_SLOW.to_owned() }
+    }
+
+    /// Whether that is why.
+    pub(super) fn is_too_slow(&self) -> bool {
+        self.reason == TOO_SLOW
     }
 
     /// We stop; it may come back after so long.
@@ -87,6 +97,7 @@ impl Outbox {
             waiting.push(message);
         } else {
             // What waits is not read in time either.
+            meters().sockets.dropped.increment(waiting.messages.len() as u64 + 1);
             *waiting = Waiting { closing: Some(Closing::too_slow()), ..Waiting::default() };
         }
         drop(waiting);
@@ -107,7 +118,13 @@ impl Outbox {
 
     /// How many messages wait.
     pub(super) fn waiting(&self) -> usize {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).messages.len()
+        self.waiting_and_bytes().0
+    }
+
+    /// How many messages wait, and bytes.
+    pub(super) fn waiting_and_bytes(&self) -> (usize, usize) {
+        let waiting = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        (waiting.messages.len(), waiting.bytes)
     }
 
     /// Has the socket closed, after what waits was sent. The first reason stands.

@@ -10,6 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior, Sleep};
 use tokio_tungstenite::tungstenite;
 
 use super::outbox::{Batch, Closing, Outbox};
+use crate::telemetry::prometheus::TalkMeters;
 
 /// Largest message that is taken.
 pub(super) const MAX_IN_BYTES: usize = 64 * 1024;
@@ -21,6 +22,9 @@ const LEAST_BYTES_A_SECOND: usize = 32 * 1024;
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time between two pings.
 pub(super) const PING_INTERVAL: Duration = Duration::from_secs(20);
+/// Codes, for counting, of a close that has none, and of an end without a close.
+const NO_CODE: u16 = 1005;
+const BROKEN: u16 = 1006;
 /// A peer that says nothing for so long is gone.
 pub(super) const SILENCE: Duration = Duration::from_mins(1);
 
@@ -56,6 +60,7 @@ pub(super) enum Incoming {
 pub(super) struct Talk<'o> {
     socket: WebSocket,
     outbox: &'o Outbox,
+    meters: &'static TalkMeters,
     pings: tokio::time::Interval,
     heard: Instant,
     /// When to look whether it was silent for too long; not moved with each message, which would cost more than a look.
@@ -63,11 +68,11 @@ pub(super) struct Talk<'o> {
 }
 
 impl<'o> Talk<'o> {
-    pub(super) fn new(socket: WebSocket, outbox: &'o Outbox) -> Self {
+    pub(super) fn new(socket: WebSocket, outbox: &'o Outbox, meters: &'static TalkMeters) -> Self {
         let mut pings = tokio::time::interval_at(Instant::now() + PING_INTERVAL, PING_INTERVAL);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let heard = Instant::now();
-        Self { socket, outbox, pings, heard, silence: Box::pin(tokio::time::sleep_until(heard + SILENCE)) }
+        Self { socket, outbox, meters, pings, heard, silence: Box::pin(tokio::time::sleep_until(heard + SILENCE)) }
     }
 
     /// Writes what is put into the outbox, pings, and waits for the next message.
@@ -84,40 +89,52 @@ impl<'o> Talk<'o> {
                 message = self.socket.recv() => {
                     self.heard = Instant::now();
                     match message {
-                        Some(Ok(Message::Text(text))) => return Incoming::Text(text),
+                        Some(Ok(Message::Text(text))) => {
+                            self.meters.received.increment(1);
+                            self.meters.received_bytes.increment(text.len() as u64);
+                            return Incoming::Text(text);
+                        }
                         Some(Ok(Message::Binary(_))) => self.outbox.close(Closing { code: 1003, reason: "text_only".to_owned() }),
                         Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                         // The close is answered by the next read.
-                        Some(Ok(Message::Close(_))) => {
+                        Some(Ok(Message::Close(frame))) => {
+                            self.meters.closed(false, frame.map_or(NO_CODE, |frame| frame.code));
                             while let Some(Ok(_)) = self.socket.recv().await {}
                             return Incoming::Ended(End::ByPeer);
                         }
                         Some(Err(error)) => {
-                            let Some(closing) = fault_of(error) else { return Incoming::Ended(End::ByPeer) };
+                            let Some(closing) = fault_of(error) else { return self.broke() };
                             self.close(&closing).await;
                             return Incoming::Ended(End::ByUs);
                         }
-                        None => return Incoming::Ended(End::ByPeer),
+                        None => return self.broke(),
                     }
                 }
                 () = &mut self.silence => {
                     if self.heard.elapsed() >= SILENCE {
-                        return Incoming::Ended(End::ByPeer);
+                        return self.broke();
                     }
                     self.silence.as_mut().reset(self.heard + SILENCE);
                 }
                 _ = self.pings.tick() => {
                     if !self.send(Message::Ping(Vec::new().into())).await {
-                        return Incoming::Ended(End::ByPeer);
+                        return self.broke();
                     }
                 }
             }
         }
     }
 
+    /// It ended without a word.
+    fn broke(&self) -> Incoming {
+        self.meters.closed(false, BROKEN);
+        Incoming::Ended(End::ByPeer)
+    }
+
     /// Writes all that waits with one flush; how it ended, if it did.
     async fn write(&mut self, Batch { messages, closing }: Batch) -> Option<End> {
-        let socket = &mut self.socket;
+        let (socket, meters) = (&mut self.socket, self.meters);
+        let count = messages.len() as u64;
         let bytes: usize = messages.iter().map(|message| message.len()).sum();
         let patience = WRITE_TIMEOUT + Duration::from_secs((bytes / LEAST_BYTES_A_SECOND) as u64);
         let writing = async {
@@ -127,9 +144,17 @@ impl<'o> Talk<'o> {
             socket.flush().await
         };
         match tokio::time::timeout(patience, writing).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_broken)) => return Some(End::ByPeer),
+            Ok(Ok(())) => {
+                meters.sent.increment(count);
+                meters.sent_bytes.increment(bytes as u64);
+            }
+            Ok(Err(_broken)) => {
+                meters.closed(false, BROKEN);
+                return Some(End::ByPeer);
+            }
             Err(_elapsed) => {
+                meters.slow.increment(1);
+                meters.closed(true, BROKEN);
                 // It takes nothing, so no close frame either.
                 tracing::info!(bytes, "a socket took too long to read and is let go");
                 return Some(End::ByUs);
@@ -146,6 +171,10 @@ impl<'o> Talk<'o> {
 
     /// Says why, and waits a little for the peer to agree.
     pub(super) async fn close(&mut self, closing: &Closing) {
+        if closing.is_too_slow() {
+            self.meters.slow.increment(1);
+        }
+        self.meters.closed(true, closing.code);
         let socket = &mut self.socket;
         let closing = async {
             if socket.send(Message::Close(Some(closing.frame()))).await.is_ok() {

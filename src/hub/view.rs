@@ -142,6 +142,14 @@ pub(crate) struct SyncCounts {
     pub(crate) lag_s: BTreeMap<Uuid, f64>,
 }
 
+impl SyncCounts {
+    /// The counts alone.
+    pub(super) fn figures(&self) -> SyncFigures {
+        let Self { pending, outdated, failed, synced, synced_is_estimate, .. } = *self;
+        SyncFigures { pending, outdated, failed, synced, synced_is_estimate }
+    }
+}
+
 /// All of it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct View {

@@ -16,6 +16,7 @@ use super::view::{self, View};
 use crate::db::{DbError, within_deadline};
 use crate::instances;
 use crate::state::AppState;
+use crate::telemetry::prometheus::Work;
 
 /// Time between two looks while somebody watches; and while nobody does, for the alerts in the log.
 const WATCHED: Duration = Duration::from_secs(1);
@@ -86,10 +87,11 @@ impl Rest {
 /// Looks until the service stops.
 pub(super) async fn watch_until(state: AppState) {
     let stopping = state.lifecycle.stopping();
+    let work = Work::begin("system_watch", UNWATCHED);
     let (mut devices, mut sync) = (Rest(Instant::now()), Rest(Instant::now()));
     loop {
         let interval = if state.hub.feed.is_watched() { WATCHED } else { UNWATCHED };
-        if let Err(error) = look(&state, &mut devices, &mut sync).await {
+        if let Err(error) = work.note(look(&state, &mut devices, &mut sync).await) {
             warn(&error);
         }
         tokio::select! {

@@ -11,6 +11,7 @@ use super::sampling::sample_system;
 use super::usage_publication::publish_usage;
 use crate::db::{DbError, Round, begin_round, within_deadline};
 use crate::state::AppState;
+use crate::telemetry::prometheus::Work;
 
 /// How often answers that were counted are written.
 const WRITE_INTERVAL: Duration = Duration::from_secs(10);
@@ -36,13 +37,14 @@ fn every(interval: Duration) -> Interval {
 /// Goes on until the last request has left its counts.
 async fn write_until_drained(state: AppState) {
     let drained = state.lifecycle.drained();
+    let work = Work::begin("usage_writing", WRITE_INTERVAL);
     let mut ticks = every(WRITE_INTERVAL);
     loop {
         let is_last = tokio::select! {
             () = drained.cancelled() => true,
             _ = ticks.tick() => false,
         };
-        if let Err(error) = state.metrics.usage.write(state.db.background()).await {
+        if let Err(error) = work.note(state.metrics.usage.write(state.db.background()).await) {
             tracing::warn!(error = &error as &dyn std::error::Error, "counts of answers wait to be written");
         }
         if is_last {
@@ -62,12 +64,15 @@ async fn keep_until_stopped(state: AppState) {
 
 async fn keep_house(state: &AppState) {
     let pool = state.db.write();
+    let (keeping, forgetting) = (Work::begin("partition_keeping", PARTITIONS_INTERVAL), Work::begin("forgetting", PARTITIONS_INTERVAL));
+    let (sampling, publish_interval) = (Work::begin("sampling", SAMPLE_INTERVAL), SAMPLE_INTERVAL * PUBLISH_EVERY);
+    let (density, usage) = (Work::begin("density_publishing", publish_interval), Work::begin("usage_publishing", publish_interval));
     let mut ticks = every(SAMPLE_INTERVAL);
     let mut partitions_kept: Option<Instant> = None;
     for round in 0_u32.. {
         ticks.tick().await;
         if partitions_kept.is_none_or(|kept| kept.elapsed() >= PARTITIONS_INTERVAL) {
-            match keep_partitions(pool, &state.supervision).await {
+            match keeping.note(keep_partitions(pool, &state.supervision).await) {
                 Ok(dropped) => {
                     partitions_kept = Some(Instant::now());
                     tracing::debug!(dropped, "daily partitions kept");
@@ -82,15 +87,15 @@ async fn keep_house(state: &AppState) {
                 Ok(false) => Ok(()),
                 Err(error) => Err(error),
             };
-            if let Err(error) = outcome {
+            if let Err(error) = forgetting.note(outcome) {
                 warn(&error);
             }
         }
-        if let Err(error) = sample_system(pool).await {
+        if let Err(error) = sampling.note(sample_system(pool).await) {
             warn(&error);
         }
         if round % PUBLISH_EVERY == 0 {
-            for outcome in [publish_density(pool).await, publish_usage(pool).await] {
+            for outcome in [density.note(publish_density(pool).await), usage.note(publish_usage(pool).await)] {
                 if let Err(error) = outcome {
                     warn(&error);
                 }

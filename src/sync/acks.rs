@@ -11,6 +11,7 @@ use super::store::{self, MAX_ERROR_CHARS, Said};
 use crate::db::within_deadline;
 use crate::hub::protocol::{SyncAck, SyncResult};
 use crate::state::AppState;
+use crate::telemetry::meters;
 
 /// Acknowledgements that wait for the books.
 pub(super) const MAX_WAITING: usize = 256;
@@ -83,6 +84,7 @@ async fn write_rest(state: &AppState, mut waiting: mpsc::Receiver<Acknowledged>)
 
 async fn write(state: &AppState, acks: Vec<Acknowledged>) {
     let said: Vec<Said> = acks.iter().flat_map(|ack| ack.said.iter().cloned()).collect();
+    meters().sync.refusals.increment(said.iter().filter(|said| said.refused.is_some()).count() as u64);
     let max_attempts = state.supervision.sync_max_attempts;
     let writing = within_deadline(state.db.background(), "writing acknowledgements", async |connection| {
         store::record(connection, &said, max_attempts).await
@@ -91,6 +93,7 @@ async fn write(state: &AppState, acks: Vec<Acknowledged>) {
         Ok(changes) => changes,
         Err(error) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "acknowledgements are lost: what they were for is sent again");
+            meters().sync.resends.increment(acks.len() as u64);
             for ack in &acks {
                 ack.session.machine().not_recorded(ack.batch_id);
             }

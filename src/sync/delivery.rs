@@ -16,6 +16,8 @@ use crate::db::within_deadline;
 use crate::decorations::{self, Decoration};
 use crate::hub::Closing;
 use crate::state::AppState;
+use crate::telemetry::meters;
+use crate::telemetry::prometheus::Work;
 
 /// How often what is late is looked for.
 const TICK: Duration = Duration::from_millis(500);
@@ -54,6 +56,7 @@ impl Told {
 
 pub(super) async fn deliver_until(state: AppState) {
     let (sync, stopping) = (&state.sync, state.lifecycle.stopping());
+    let work = Work::begin("delivery", TICK);
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -65,7 +68,9 @@ pub(super) async fn deliver_until(state: AppState) {
         heed_told(&state).await;
         let hot = std::mem::take(&mut *sync.hot.lock().unwrap_or_else(PoisonError::into_inner));
         let sessions: Vec<_> = hot.into_iter().filter_map(|edge_id| sync.sessions.find(edge_id)).collect();
-        if !deliver(&state, &sessions).await {
+        if deliver(&state, &sessions).await {
+            work.went_well();
+        } else {
             tokio::time::sleep(PAUSE).await;
         }
     }
@@ -127,13 +132,18 @@ async fn deliver(state: &AppState, sessions: &[Arc<Session>]) -> bool {
 
 /// Whether so much is on its way to all edges together that nothing is added.
 fn is_crowded(state: &AppState) -> bool {
-    state.sync.sessions.all().iter().map(|session| session.machine().bytes_in_flight()).sum::<usize>() > MAX_BYTES_IN_FLIGHT
+    state.sync.bytes_in_flight() > MAX_BYTES_IN_FLIGHT
 }
 
 /// Has the state machine say what is to be said, and the books mended; how many due rows it would look at, if any.
 fn advance(state: &AppState, session: &Arc<Session>, now_ms: u64) -> Option<usize> {
     loop {
-        let act = session.machine().next(now_ms)?;
+        let (act, late) = {
+            let mut machine = session.machine();
+            (machine.next(now_ms), machine.take_late())
+        };
+        meters().sync.resends.increment(late);
+        let act = act?;
         match session.say(act) {
             None => {}
             Some(Act::Look { most }) => return Some(most),
@@ -202,6 +212,7 @@ async fn send(state: &AppState, connection: &mut PgConnection, group: Vec<Dues>)
 /// now and then, and lets those go whose numbers are of another epoch.
 pub(super) async fn sweep_until(state: AppState) {
     let stopping = state.lifecycle.stopping();
+    let work = Work::begin("due_sweep", SWEEP_INTERVAL);
     let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -211,12 +222,13 @@ pub(super) async fn sweep_until(state: AppState) {
         }
         let sessions = state.sync.sessions.all();
         if sessions.is_empty() {
+            work.went_well();
             continue;
         }
         let sweeping = within_deadline(state.db.background(), "looking for what is due", async |connection| {
             sweep(&state, connection, &sessions).await
         });
-        if let Err(error) = sweeping.await {
+        if let Err(error) = work.note(sweeping.await) {
             tracing::warn!(error = &error as &dyn std::error::Error, "{}: trying again", error.doing());
         }
     }

@@ -104,6 +104,8 @@ pub(crate) struct Machine {
     wish: Option<Wish>,
     requests: u32,
     requested_ms: u64,
+    /// Batches that were late since this was last asked.
+    late: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,12 +144,18 @@ impl Machine {
             wish: None,
             requests: 0,
             requested_ms: 0,
+            late: 0,
         }
     }
 
     /// Whether a snapshot is under way.
     pub(crate) fn is_snapshot(&self) -> bool {
         self.snapshot != Snapshot::None
+    }
+
+    /// Batches that were late since this was last asked: what was in them is due again.
+    pub(crate) fn take_late(&mut self) -> u64 {
+        std::mem::take(&mut self.late)
     }
 
     /// Bytes on their way.
@@ -233,6 +241,7 @@ impl Machine {
         }
         self.unanswered.extend(late.iter().filter(|flight| flight.items.len() == 1 && self.limit == 1).flat_map(|flight| &flight.items));
         (self.credit, self.limit) = (1, (self.limit / 2).max(1));
+        self.late += late.len() as u64;
         for flight in late {
             self.land(&flight);
         }

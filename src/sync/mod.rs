@@ -50,6 +50,7 @@ pub(crate) use wanted::{change_areas, hold_areas, margin, mark_edge, mark_for_ed
 use crate::db::Notice;
 use crate::hub::protocol::{Digests, Inventory, SyncAck, SyncRequest};
 use crate::state::AppState;
+use crate::telemetry::meters;
 
 /// Edges whose content is compared, or taken back, at once.
 const REPAIRS_AT_ONCE: usize = 2;
@@ -92,6 +93,16 @@ impl Sync {
         }
     }
 
+    /// Acknowledgements that wait for the books, and how many may.
+    pub(crate) fn ack_queue(&self) -> (usize, usize) {
+        (acks::MAX_WAITING.saturating_sub(self.acks.capacity()), acks::MAX_WAITING)
+    }
+
+    /// Bytes on their way to all edges together.
+    pub(crate) fn bytes_in_flight(&self) -> usize {
+        self.sessions.all().iter().map(|session| session.machine().bytes_in_flight()).sum()
+    }
+
     /// Milliseconds since the service began.
     pub(crate) fn now_ms(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
@@ -126,6 +137,7 @@ impl Sync {
 
     /// An edge said what became of a batch. Waits while the books are behind, but not for ever.
     pub(crate) async fn acknowledged(&self, session: &Arc<Session>, ack: SyncAck) {
+        meters().sync.acks.increment(1);
         let batch_id = ack.batch_id;
         let (acknowledged, awaited) = acks::Acknowledged::by(session, ack);
         if !awaited && self.acks.capacity() < acks::MAX_WAITING / 2 {

@@ -13,6 +13,8 @@ use uuid::Uuid;
 use super::wanted::{Marked, hold_areas, mark_differing};
 use crate::db::within_deadline;
 use crate::state::AppState;
+use crate::telemetry::meters;
+use crate::telemetry::prometheus::Work;
 
 /// Decorations of a page, unless pages of so many failed.
 const PAGE: i64 = 1000;
@@ -46,6 +48,7 @@ pub(super) async fn run(state: &AppState) {
     let mut page = PAGE;
     // What goes wrong right after a start is not for us to hide, and instances that start together do not begin together.
     let mut rest = interval;
+    let work = Work::begin("reconciliation", interval);
     loop {
         tokio::select! {
             () = stopping.cancelled() => return,
@@ -55,7 +58,7 @@ pub(super) async fn run(state: &AppState) {
         let comparing = within_deadline(state.db.background(), "comparing what edges should hold", async |connection| {
             step(connection, interval, page).await
         });
-        rest = match comparing.await {
+        rest = match work.note(comparing.await) {
             Ok(Step::Nothing) => look_again,
             Ok(Step::Page(compared, marked, is_last)) => {
                 page = (page * 2).min(PAGE);
@@ -74,6 +77,7 @@ pub(super) async fn run(state: &AppState) {
 fn tell(compared: &Compared, Marked { put, removed }: Marked) {
     let differing = compared.differing.len();
     if put + removed > 0 {
+        meters().sync.reconciled.increment((put + removed) as u64);
         tracing::warn!(
             decorations = differing,
             put,

@@ -14,6 +14,7 @@ use super::session::Session;
 use super::store::{self, TakenBack};
 use crate::db::within_deadline;
 use crate::state::AppState;
+use crate::telemetry::meters;
 
 /// Rest after the database failed.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -68,6 +69,7 @@ async fn apply(connection: &mut PgConnection, session: &Session, act: &Act, afte
                 TakenBack::UpTo(last) => return Ok(Progress::More(last)),
                 TakenBack::Over => return Ok(Progress::Over),
                 TakenBack::All => {
+                    meters().sync.snapshots.increment(1);
                     tracing::info!(edge = %edge_id, "edge {edge_id} gets a snapshot");
                     session.machine().snapshot_begun();
                 }
@@ -94,6 +96,7 @@ async fn apply(connection: &mut PgConnection, session: &Session, act: &Act, afte
             let books = of(&mut transaction, edge_id).await?;
             transaction.commit().await?;
             let Some(strays) = strays else { return Ok(Progress::Over) };
+            meters().sync.mended.increment(differences.len() as u64);
             tracing::warn!(edge = %edge_id, decorations = differences.len(), strays = strays.len(), "what edge {edge_id} holds is mended");
             session.machine().mended(books, strays);
         }

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::model::Resend;
 use crate::db::within_deadline;
 use crate::state::AppState;
+use crate::telemetry::prometheus::Work;
 
 /// Rows of a piece: some 100 ms.
 const PIECE: i64 = 5_000;
@@ -138,6 +139,7 @@ pub(super) async fn resend_until(state: AppState) {
     let stopping = state.lifecycle.stopping();
     // The edge that had its turn last.
     let mut turn = Uuid::nil();
+    let work = Work::begin("resending", SWEEP_INTERVAL);
     loop {
         let working = within_deadline(state.db.background(), "sending content anew", async |connection| {
             let mut transaction = connection.begin().await?;
@@ -148,7 +150,7 @@ pub(super) async fn resend_until(state: AppState) {
             transaction.commit().await?;
             Ok(next.is_some())
         });
-        let is_idle = match working.await {
+        let is_idle = match work.note(working.await) {
             Ok(true) => false,
             // Those before it are looked for, too, before there is nothing to do.
             Ok(false) => std::mem::take(&mut turn).is_nil(),

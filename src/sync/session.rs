@@ -10,6 +10,7 @@ use super::machine::{Act, Batch, Entry, Machine, Weight};
 use crate::decorations::Decoration;
 use crate::hub::protocol::{Checkpoint, DigestRequest, Held, InventoryRequest, Numbered, SnapshotPart, ToEdge};
 use crate::hub::{Closing, Outbox, text};
+use crate::telemetry::meters;
 
 /// A decoration as it is written, but for its number: an edge's entry is this after the number. Made once, however many
 /// edges get it.
@@ -101,6 +102,8 @@ impl Session {
 
     /// Sends what is due.
     pub(super) fn send(&self, batch: &Batch<Written>) {
+        meters().sync.batches.increment(1);
+        meters().sync.items.increment(batch.entries.len() as u64);
         self.outbox.put(written(batch).into());
     }
 

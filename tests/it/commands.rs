@@ -13,6 +13,8 @@ use crate::support::{Account, OwnCluster, SECRET, TestDb, TestServer, eventually
 pub(crate) fn program() -> Command {
     let mut program = Command::new(env!("CARGO_BIN_EXE_ar-supervisor"));
     program.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").env("LOG_FORMAT", "pretty").stdin(Stdio::null());
+    // Several run at once.
+    program.env("METRICS_PORT", "0");
     program
 }
 
@@ -52,10 +54,11 @@ impl Drop for Running {
     }
 }
 
-/// Starts `dev` in a folder and gives what it printed up to its last line of greeting.
-fn dev(data_dir: &Path) -> (Running, String) {
+/// Starts `dev` in a folder, with a wish for metrics, and gives what it printed up to its last line of greeting.
+fn dev(data_dir: &Path, metrics_port: &str) -> (Running, String) {
     let mut program = program();
     program.args(["dev", "--demo", "small", "--data-dir"]).arg(data_dir).env("SERVER_PORT", "0").stdout(Stdio::piped()).process_group(0);
+    program.env("METRICS_PORT", metrics_port);
     let mut child = program.spawn().expect("the program runs");
     let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
     let mut printed = String::new();
@@ -86,7 +89,11 @@ fn postmaster(data_dir: &Path) -> Option<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn dev_starts_from_nothing_keeps_its_data_and_leaves_no_server_behind() {
     let data_dir: PathBuf = std::env::temp_dir().join(format!("ar-supervisor-dev-{}", Uuid::now_v7().simple()));
-    let (mut first, printed) = dev(&data_dir);
+    // The port of metrics is another server's: dev takes a free one, and says which.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let (mut first, printed) = dev(&data_dir, &taken.local_addr().expect("an address").port().to_string());
+    let metrics = printed.lines().find_map(|line| line.trim().strip_prefix("for Prometheus")).expect("metrics are told of").trim();
+    assert!(reqwest::get(metrics).await.expect("answers").text().await.expect("text").contains("ar_build_info"), "{metrics}");
     assert!(printed.contains("Loaded 3422 decorations, 240 regions and 61 edge servers."), "{printed}");
     assert!(printed.contains("GeoNames"), "the attribution is shown");
     let addresses = curl_addresses(&printed);
@@ -109,7 +116,8 @@ async fn dev_starts_from_nothing_keeps_its_data_and_leaves_no_server_behind() {
     assert_eq!(first.end(), Some(0));
     assert_eq!(postmaster(&data_dir), None, "PostgreSQL {server} ended with it");
 
-    let (second, printed) = dev(&data_dir);
+    let (second, printed) = dev(&data_dir, "off");
+    assert!(printed.contains("for Prometheus      off"), "{printed}");
     assert!(!printed.contains("Loaded"), "the data was kept: {printed}");
     assert!(postmaster(&data_dir).is_some(), "PostgreSQL runs");
     second.signal("-KILL");

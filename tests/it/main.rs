@@ -30,3 +30,4 @@ mod schema;
 mod simulation;
 mod support;
 mod sync;
+mod telemetry;

@@ -21,6 +21,7 @@ use super::stamps::Stamps;
 use super::store;
 use crate::db::{Db, DbError};
 use crate::keys;
+use crate::telemetry::meters;
 
 /// Bytes of all tiles in memory.
 const CAPACITY_BYTES: u64 = 64 * 1024 * 1024;
@@ -80,10 +81,14 @@ impl Tiles {
         loop {
             self.kept.remove_if(&id, |tile| !tile.is_good(asked));
             match self.kept.get_value_or_guard_async(&id).await {
-                Ok(tile) if tile.is_good(asked) => return Ok(tile),
+                Ok(tile) if tile.is_good(asked) => {
+                    meters().tiles.hit.increment(1);
+                    return Ok(tile);
+                }
                 // Of a reading that had begun before we asked.
                 Ok(_) => {}
                 Err(place) => {
+                    meters().tiles.miss.increment(1);
                     let (stamp, begun) = (self.stamps.of(id), Instant::now());
                     // Should it fail, or its client leave, the next who waits reads.
                     let bytes = store::read(db, id, self.stamps.changed_before(id.layer)).await?;
@@ -94,6 +99,11 @@ impl Tiles {
                 }
             }
         }
+    }
+
+    /// How many are in memory, and the bytes they take.
+    pub(crate) fn kept(&self) -> (usize, usize) {
+        (self.kept.len(), usize::try_from(self.kept.weight()).unwrap_or(usize::MAX))
     }
 }
 

@@ -35,6 +35,7 @@ impl Server {
         let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address").port().to_string();
         let mut program = Command::new(env!("CARGO_BIN_EXE_ar-supervisor"));
         program.arg("serve").env_clear().env("DATABASE_URL", database).env("JWT_SECRET", JWT_SECRET);
+        program.env("METRICS_PORT", "0");
         program.env("SERVER_HOST", "127.0.0.1").env("SERVER_PORT", &port).env("LOG_LEVEL", "trace").env("LOG_FORMAT", "json");
         program.env("RATE_LIMIT", "auth=60/m");
         let mut child = program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program runs");

@@ -9,6 +9,7 @@ use ar_supervisor::geo::{Cell, Geom};
 use ar_supervisor::http::{ConnectionLimits, Tls, router, serve};
 use ar_supervisor::lifecycle::Lifecycle;
 use ar_supervisor::state::AppState;
+use ar_supervisor::telemetry::prometheus;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tokio::net::TcpListener;
@@ -51,6 +52,8 @@ pub(crate) struct TestServer {
     /// For looking into the database, past the service.
     pub(crate) sql: PgPool,
     pub(crate) address: SocketAddr,
+    /// Where its metrics are, if `METRICS_PORT` was set.
+    pub(crate) metrics: Option<SocketAddr>,
     pub(crate) lifecycle: Lifecycle,
     pub(crate) serving: Option<JoinHandle<()>>,
     /// What happens inside.
@@ -93,7 +96,13 @@ impl TestServer {
     /// The service over a database that the test takes care of.
     pub(crate) async fn on(database: PgConnectOptions, config: Config) -> Self {
         let mut variables: Vec<(&str, &str)> = config.environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        variables.extend([("JWT_SECRET", SECRET), ("SERVER_HOST", "127.0.0.1"), ("SERVER_PORT", "0"), ("RATE_LIMIT", "off")]);
+        variables.extend([
+            ("JWT_SECRET", SECRET),
+            ("SERVER_HOST", "127.0.0.1"),
+            ("SERVER_PORT", "0"),
+            ("METRICS_PORT", "off"),
+            ("RATE_LIMIT", "off"),
+        ]);
         let server = Environment::of(&variables).server().expect("configured");
         let listener = TcpListener::bind((server.host, server.port)).await.expect("a free port");
         let address = listener.local_addr().expect("an address");
@@ -104,13 +113,24 @@ impl TestServer {
             lifecycle.mark_started();
             background::start(&state);
         }
+        let metrics = match server.metrics {
+            Some(address) => {
+                let listener = TcpListener::bind(address).await.expect("a free port");
+                let address = listener.local_addr().expect("an address");
+                let (state, lifecycle) = (state.clone(), lifecycle.clone());
+                // It ends with the rest, here.
+                tokio::spawn(async move { prometheus::serve(listener, state, &lifecycle).await });
+                Some(address)
+            }
+            None => None,
+        };
         let tls = server.http.tls.as_ref().map(|files| Tls::load(files).expect("certificate and key"));
         let serving = tokio::spawn({
             let (state, lifecycle) = (state.clone(), lifecycle.clone());
             async move { serve(listener, router(state), config.limits, tls, &lifecycle).await }
         });
         let (sql, client) = (pool(database), client());
-        Self { sql, address, lifecycle, serving: Some(serving), state, client, bearer: None, db: None }
+        Self { sql, address, metrics, lifecycle, serving: Some(serving), state, client, bearer: None, db: None }
     }
 
     /// A service that runs elsewhere, as far as it can be seen from outside.
@@ -120,7 +140,7 @@ impl TestServer {
         // Nothing runs on it.
         let state = AppState::new(Db::new(&config_of(database.clone())), &server, lifecycle.clone());
         let (sql, client) = (pool(database), client());
-        Self { sql, address, lifecycle, serving: None, state, client, bearer: None, db: None }
+        Self { sql, address, metrics: None, lifecycle, serving: None, state, client, bearer: None, db: None }
     }
 
     /// The clone that it runs on.

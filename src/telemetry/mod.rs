@@ -1,7 +1,12 @@
-//! Logs: one event a line, as JSON for machines or pretty for people. Never tokens, e-mails or positions.
+//! Logs: one event a line, as JSON for machines or pretty for people. Never tokens, e-mails or positions. What is counted
+//! is in `prometheus`.
+
+pub mod prometheus;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
+
+pub(crate) use prometheus::meters;
 
 use crate::config::{LogConfig, LogFormat};
 
