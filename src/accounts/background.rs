@@ -4,11 +4,13 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::db::{DbError, Notice, own_ms};
 use crate::lifecycle::Lifecycle;
 use crate::state::AppState;
+use crate::telemetry;
 
 /// How often changes are looked for that no notice told of.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(2);
@@ -54,7 +56,7 @@ async fn sweep_until(state: AppState, lifecycle: Lifecycle) {
             // What happened between no sweep can tell any more.
             state.accounts.live.forget_all();
         }
-        match sweep(&state, asked).await {
+        match sweep(&state, asked).instrument(telemetry::work("looking for sessions that ended")).await {
             Ok(()) => last_good = Some(asked),
             Err(error) => {
                 let error = DbError::new("looking for sessions that ended", error);
@@ -62,10 +64,10 @@ async fn sweep_until(state: AppState, lifecycle: Lifecycle) {
             }
         }
         if round % NOTE_USES_EVERY == NOTE_USES_EVERY - 1 {
-            note_uses(&state).await;
+            note_uses(&state).instrument(telemetry::work("noting uses of sessions")).await;
         }
     }
-    note_uses(&state).await;
+    note_uses(&state).instrument(telemetry::work("noting uses of sessions")).await;
 }
 
 async fn clean_until(state: AppState, lifecycle: Lifecycle) {
@@ -77,7 +79,7 @@ async fn clean_until(state: AppState, lifecycle: Lifecycle) {
             _ = ticks.tick() => {}
         }
         state.throttle.forget_full();
-        if let Err(error) = clean(state.db.background()).await {
+        if let Err(error) = clean(state.db.background()).instrument(telemetry::work("throwing away what is over")).await {
             let error = DbError::new("throwing away what is over", error);
             tracing::warn!(error = &error as &dyn std::error::Error, "old sessions stay a while longer");
         }

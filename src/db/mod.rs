@@ -29,6 +29,7 @@ pub(crate) use notices::{Notice, hear};
 pub use read_pool::{ReadPool, Reading};
 
 use crate::config::DatabaseConfig;
+use crate::telemetry;
 
 /// How long a request waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -62,7 +63,8 @@ impl Db {
     /// Pools for a database that need not be there yet.
     #[must_use]
     pub fn new(config: &DatabaseConfig) -> Self {
-        let read = config.replica.as_ref().unwrap_or(&config.primary);
+        let primary = telemetry::told_of(config.primary.clone());
+        let read = config.replica.clone().map_or_else(|| primary.clone(), telemetry::told_of);
         let limits = [("statement_timeout", "5s"), ("lock_timeout", "2s"), ("idle_in_transaction_session_timeout", "10s")];
         let for_requests = config.max_connections.saturating_sub(BACKGROUND_CONNECTIONS).max(3);
         let each = for_requests / 3;
@@ -78,17 +80,14 @@ impl Db {
         let shaped =
             read.clone().application_name(&application("shaped")).options(limits).options([("plan_cache_mode", "force_custom_plan")]);
         // The release hook's ROLLBACK would warn each time that there was nothing to roll back.
-        let write = config
-            .primary
+        let write = primary
             .clone()
             .application_name(&application("write"))
             .options(limits)
             .options(short)
             .options([("client_min_messages", "error"), ("plan_cache_mode", "force_custom_plan")]);
         // Planned with what is there: a queue that was empty when its plan was kept may be long now.
-        let background = config
-            .primary
-            .clone()
+        let background = primary
             .application_name(&application("background"))
             .options(limits)
             .options(short)

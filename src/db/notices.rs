@@ -37,6 +37,8 @@ pub(crate) enum Notice {
     Regions,
     /// Device density was published, or old one forgotten.
     Density,
+    /// Another log level is asked for.
+    LogLevel,
     /// Notices may have been lost.
     Missed,
 }
@@ -49,6 +51,7 @@ impl Notice {
             "counted" => return Self::of_block(id, Self::Counted),
             "regions" => return Some(Self::Regions),
             "density" => return Some(Self::Density),
+            "log_level" => return Some(Self::LogLevel),
             _ => {}
         }
         let id = Uuid::try_parse(id).ok()?;
@@ -129,6 +132,7 @@ mod tests {
         assert_eq!(Notice::read("placed:65536"), None);
         assert_eq!(Notice::read("regions:all"), Some(Notice::Regions));
         assert_eq!(Notice::read("density:all"), Some(Notice::Density));
+        assert_eq!(Notice::read("log_level:all"), Some(Notice::LogLevel));
         for other in ["", "session", "session:", "session:x", "moon:00000000-0000-0000-0000-000000000000"] {
             assert_eq!(Notice::read(other), None, "{other}");
         }

@@ -9,11 +9,13 @@ use std::time::Duration;
 use sqlx::postgres::types::PgInterval;
 use sqlx::{Acquire, PgConnection};
 use tokio::time::MissedTickBehavior;
+use tracing::Instrument;
 
 use super::in_time;
 use super::places::{self, Leaving};
 use crate::db::DbError;
 use crate::state::AppState;
+use crate::telemetry;
 
 /// Devices of one transaction.
 const PIECE: i64 = 1000;
@@ -30,7 +32,7 @@ pub(super) async fn run(state: AppState) {
             () = stopping.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        match sweep(&state).await {
+        match sweep(&state).instrument(telemetry::work("sweeping devices")).await {
             Ok((0, 0)) => {}
             Ok((silent, forgotten)) => tracing::debug!(silent, forgotten, "silent devices were disconnected, old positions forgotten"),
             Err(error) => {

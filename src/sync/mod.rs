@@ -191,7 +191,8 @@ pub(crate) fn heed(state: &AppState, notice: Notice) {
         | Notice::Placed(_)
         | Notice::Counted(_)
         | Notice::Regions
-        | Notice::Density => {}
+        | Notice::Density
+        | Notice::LogLevel => {}
     }
 }
 

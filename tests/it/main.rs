@@ -28,3 +28,4 @@ mod schema;
 mod simulation;
 mod support;
 mod sync;
+mod telemetry;
