@@ -33,7 +33,10 @@ fn table(statements: &BTreeMap<String, String>) -> String {
     let mut rows: Vec<_> = statements.iter().collect();
     rows.sort_by_key(|(text, _)| (text.len(), *text));
     let rows: String = rows.iter().map(|(text, name)| format!("    ({text:?}, {name:?}),\n")).collect();
-    format!("/// Text and name of every statement, by length and text.\nstatic STATEMENTS: [(&str, &str); {}] = [\n{rows}];\n", statements.len())
+    format!(
+        "/// Text and name of every statement, by length and text.\nstatic STATEMENTS: [(&str, &str); {}] = [\n{rows}];\n",
+        statements.len()
+    )
 }
 
 /// Names of all statements by their text. One that stands in several places has the name of the first.
@@ -145,7 +148,9 @@ impl Found {
         let tokens: Vec<_> = tokens.into_iter().collect();
         let mut at = 0;
         while at < tokens.len() {
-            if is(tokens.get(at), '#') && tokens.get(at + 1).is_some_and(|attribute| attribute.to_string().replace(' ', "") == "[cfg(test)]") {
+            if is(tokens.get(at), '#')
+                && tokens.get(at + 1).is_some_and(|attribute| attribute.to_string().replace(' ', "") == "[cfg(test)]")
+            {
                 at = end_of_item(&tokens, at);
                 continue;
             }

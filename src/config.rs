@@ -262,7 +262,8 @@ impl Environment {
     /// When one of them cannot be read.
     pub fn log(&self, format: LogFormat) -> Result<LogConfig, ConfigError> {
         let mut reader = Reader::new(self);
-        let levels = ("error, warn, info, debug, trace, or such for modules of ours (libraries: up to info)", "info,ar_supervisor::sync=debug");
+        let levels =
+            ("error, warn, info, debug, trace, or such for modules of ours (libraries: up to info)", "info,ar_supervisor::sync=debug");
         let filter = reader.read("LOG_LEVEL", levels, |text| LogFilter::read(text).ok());
         let filter = filter.unwrap_or_else(|| LogFilter::read("info").expect("a level can be read"));
         let format = reader

@@ -120,8 +120,14 @@ mod tests {
     fn a_statement_is_named_after_the_function_that_runs_it() {
         let names: HashSet<_> = STATEMENTS.iter().map(|(_, name)| *name).collect();
         // In place; by a macro of ours; by one that stands in another; the second of a function; without the compiler's check.
-        let expected =
-            ["audit::record", "accounts::store::user", "devices::store::device", "decorations::store::near", "sync::resend::renew_piece#2", "db::answers"];
+        let expected = [
+            "audit::record",
+            "accounts::store::user",
+            "devices::store::device",
+            "decorations::store::near",
+            "sync::resend::renew_piece#2",
+            "db::answers",
+        ];
         for name in expected {
             assert!(names.contains(name), "{name} in {names:#?}");
         }

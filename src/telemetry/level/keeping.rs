@@ -37,7 +37,8 @@ async fn keep_until(state: AppState) {
     let stopping = state.lifecycle.stopping();
     let mut ends: Option<Instant> = None;
     loop {
-        let looking = within_deadline(state.db.background(), "looking for the log level", async |connection| store::asked(connection).await);
+        let looking =
+            within_deadline(state.db.background(), "looking for the log level", async |connection| store::asked(connection).await);
         match looking.await {
             Ok(asked) => {
                 ends = asked.as_ref().map(|asked| Instant::now() + Duration::from_secs_f64(asked.left_s.max(0.0)));

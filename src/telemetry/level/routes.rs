@@ -18,7 +18,7 @@ use super::{default_filter, store};
 use crate::audit::{self, Actor};
 use crate::db::DbError;
 use crate::http::{AccessFailures, Admin, ApiError, BodyFailures, JsonBody, Nothing, ReadFailures, StrictQuery};
-use crate::input::{FieldReader, Faults};
+use crate::input::{Faults, FieldReader};
 use crate::state::AppState;
 
 /// Longest filter in characters.

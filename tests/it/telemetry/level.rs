@@ -57,7 +57,10 @@ async fn all_instances_write_what_one_was_asked_for() {
 
     // A notice that is lost is made good when the one who listens comes back.
     let mut connection = db.connect().await;
-    sqlx::raw_sql("INSERT INTO ar.log_level (filter, until) VALUES ('debug', now() + interval '1 hour')").execute(&mut connection).await.expect("asks");
+    sqlx::raw_sql("INSERT INTO ar.log_level (filter, until) VALUES ('debug', now() + interval '1 hour')")
+        .execute(&mut connection)
+        .await
+        .expect("asks");
     let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'";
     sqlx::raw_sql(cut).execute(&mut connection).await.expect("cuts");
     becomes(&one, true).await;

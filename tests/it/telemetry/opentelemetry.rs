@@ -10,8 +10,8 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::routing::post;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::common::v1::any_value::Value as Attribute;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::common::v1::any_value::Value as Attribute;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use prost::Message;
@@ -75,7 +75,8 @@ fn texts(attributes: &[KeyValue]) -> HashMap<&str, String> {
 }
 
 async fn start(db: &TestDb, endpoint: &str, more: &[(&str, &str)]) -> Process {
-    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint), ("OTEL_BSP_SCHEDULE_DELAY", "50"), ("LOG_LEVEL", "info,ar_supervisor=debug")];
+    let variables =
+        [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint), ("OTEL_BSP_SCHEDULE_DELAY", "50"), ("LOG_LEVEL", "info,ar_supervisor=debug")];
     Process::start(db, &[&variables, more].concat()).await
 }
 
@@ -87,7 +88,10 @@ async fn a_request_and_its_statements_are_spans_of_the_callers_trace() {
     let traced = server.request(Method::GET, NEARBY).header("traceparent", format!("00-{TRACE}-{PARENT}-01"));
     Answer::of(traced.header("tracestate", "vendor=1").header("x-request-id", "it-traced")).await.ok();
 
-    let request = eventually("the request comes", async || collector.find(|span| hex(&span.trace_id) == TRACE && hex(&span.parent_span_id) == PARENT)).await;
+    let request = eventually("the request comes", async || {
+        collector.find(|span| hex(&span.trace_id) == TRACE && hex(&span.parent_span_id) == PARENT)
+    })
+    .await;
     assert_eq!(request.name, "GET /api/v1/decorations/nearby");
     assert_eq!((request.kind, request.trace_state.as_str()), (SpanKind::Server as i32, "vendor=1"));
     let said = texts(&request.attributes);
@@ -104,7 +108,10 @@ async fn a_request_and_its_statements_are_spans_of_the_callers_trace() {
         assert_eq!(said.get(name).map(String::as_str), Some(value), "{name} of {said:?}");
     }
     let within = request.start_time_unix_nano..=request.end_time_unix_nano;
-    assert!(within.contains(&statement.start_time_unix_nano) && within.contains(&statement.end_time_unix_nano), "{statement:?} in {request:?}");
+    assert!(
+        within.contains(&statement.start_time_unix_nano) && within.contains(&statement.end_time_unix_nano),
+        "{statement:?} in {request:?}"
+    );
     let (resource, _) = collector.spans().remove(0);
     let said = texts(&resource);
     assert_eq!(said.get("service.name").map(String::as_str), Some("ar-supervisor"));
@@ -115,15 +122,20 @@ async fn a_request_and_its_statements_are_spans_of_the_callers_trace() {
     let own = lines[0]["span"]["trace_id"].as_str().expect("a trace").to_owned();
     let unrecorded = format!("00-{}-{PARENT}-00", TRACE.replace('4', "5"));
     server.lines_of(server.request(Method::GET, NEARBY).header("traceparent", &unrecorded), "it-unrecorded").await;
-    let root = eventually("it comes", async || collector.find(|span| hex(&span.trace_id) == own && span.kind == SpanKind::Server as i32)).await;
+    let root =
+        eventually("it comes", async || collector.find(|span| hex(&span.trace_id) == own && span.kind == SpanKind::Server as i32)).await;
     assert!(root.parent_span_id.is_empty(), "{root:?}");
 
     // Many positions are written as one: that names the requests that it is for.
     let token = server.sign_in(&db, "traced@example.org", "user").await;
     let moving = server.request(Method::PUT, "/api/v1/devices/traced/location").bearer_auth(&token).json(&json!({"lat": 1, "lng": 2}));
     Answer::of(moving.header("x-request-id", "it-moving")).await.ok();
-    let moved = eventually("it comes", async || collector.find(|span| texts(&span.attributes).get("request_id").is_some_and(|id| id == "it-moving"))).await;
-    let writing = eventually("the writing comes", async || collector.find(|span| span.links.iter().any(|link| link.span_id == moved.span_id))).await;
+    let moved = eventually("it comes", async || {
+        collector.find(|span| texts(&span.attributes).get("request_id").is_some_and(|id| id == "it-moving"))
+    })
+    .await;
+    let writing =
+        eventually("the writing comes", async || collector.find(|span| span.links.iter().any(|link| link.span_id == moved.span_id))).await;
     assert_eq!(writing.name, "writing positions of devices");
     let is_below = |span: &Span| span.parent_span_id == writing.span_id && span.name == "devices::store::write_locations";
     eventually("its statement comes", async || collector.find(is_below)).await;
@@ -145,7 +157,8 @@ async fn nobody_waits_for_a_collector_that_is_away_or_does_not_answer() {
     for _ in 0..200 {
         server.get(NEARBY).await.ok();
     }
-    let slowest_ms = server.log().iter().filter_map(|line| line["message"].as_str()?.contains("answered").then(|| line["elapsed_ms"].as_f64())?);
+    let slowest_ms =
+        server.log().iter().filter_map(|line| line["message"].as_str()?.contains("answered").then(|| line["elapsed_ms"].as_f64())?);
     let slowest_ms = slowest_ms.fold(0.0, f64::max);
     assert!(slowest_ms < 2_000.0, "{slowest_ms} ms");
     let stopping = std::time::Instant::now();

@@ -54,9 +54,11 @@ impl Process {
         });
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
         let address = eventually("it says where it listens", async || {
-            lines.lock().expect("whole").iter().find_map(|line| {
-                serde_json::from_str::<Value>(line).ok()?["address"].as_str()?.parse::<SocketAddr>().ok()
-            })
+            lines
+                .lock()
+                .expect("whole")
+                .iter()
+                .find_map(|line| serde_json::from_str::<Value>(line).ok()?["address"].as_str()?.parse::<SocketAddr>().ok())
         })
         .await;
         let process = Self { child, lines, reading: Some(reading), address, client };
