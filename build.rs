@@ -32,7 +32,7 @@ fn main() {
 fn table(statements: &BTreeMap<String, String>) -> String {
     let mut rows: Vec<_> = statements.iter().collect();
     rows.sort_by_key(|(text, _)| (text.len(), *text));
-    let rows: String = rows.iter().map(|(text, name)| format!("    ({text:?}, {name:?}),\n")).collect();
+    let rows = rows.iter().map(|(text, name)| format!("    ({text:?}, {name:?}),\n")).collect::<Vec<_>>().concat();
     format!(
         "/// Text and name of every statement, by length and text.\nstatic STATEMENTS: [(&str, &str); {}] = [\n{rows}];\n",
         statements.len()
@@ -44,13 +44,14 @@ fn statements(src: &Path) -> BTreeMap<String, String> {
     let mut files = Vec::new();
     collect(src, &mut files);
     files.sort();
-    let sources: Vec<(Vec<String>, TokenStream)> = files
-        .iter()
-        .map(|path| {
-            let text = std::fs::read_to_string(path).expect("a source can be read");
-            // What cannot be read is the compiler's to complain of.
-            (module(src, path), text.parse().unwrap_or_default())
-        })
+    let texts: Vec<_> = files.iter().map(|path| (module(src, path), std::fs::read_to_string(path).expect("a source can be read"))).collect();
+    // The others hold no statement, and reading them all would take half a second.
+    let holds = |text: &str| text.contains("sqlx::") || text.contains("query_");
+    let sources: Vec<(Vec<String>, TokenStream)> = texts
+        .into_iter()
+        .filter(|(_, text)| holds(text))
+        // What cannot be read is the compiler's to complain of.
+        .map(|(module, text)| (module, text.parse().unwrap_or_default()))
         .collect();
     let mut found = Found::default();
     for (_, tokens) in &sources {
@@ -158,13 +159,17 @@ impl Found {
                 let end = end_of_item(&tokens, at);
                 let body = tokens.get(end - 1).and_then(group);
                 if word == "fn" {
-                    body.into_iter().for_each(|body| self.walk(body, module, Some(&name.to_string())));
+                    if let Some(body) = body {
+                        self.walk(body, module, Some(&name.to_string()));
+                    }
                     at = end;
                     continue;
                 }
                 if word == "mod" {
                     let inside = [module, &[name.to_string()]].concat();
-                    body.into_iter().for_each(|body| self.walk(body, &inside, None));
+                    if let Some(body) = body {
+                        self.walk(body, &inside, None);
+                    }
                     at = end;
                     continue;
                 }
@@ -231,7 +236,8 @@ fn parts(tokens: &[TokenTree], parameters: &[Option<String>]) -> Option<Vec<Part
             Lit::Str(text) => Some(Part::Text(text.value())),
             _ => None,
         },
-        [sign, TokenTree::Ident(name)] if is(Some(sign), '$') => {
+        // A repetition may follow: `$after $(, $argument)*`.
+        [sign, TokenTree::Ident(name), rest @ ..] if is(Some(sign), '$') && (rest.is_empty() || is(rest.first(), '$')) => {
             parameters.iter().position(|parameter| parameter.as_deref() == Some(&name.to_string())).map(Part::Argument)
         }
         _ => None,

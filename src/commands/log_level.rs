@@ -11,13 +11,13 @@ use crate::telemetry::{self, LogFilter};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A level (off, error, warn, info, debug, trace), or levels by module, such as info,ar_supervisor::sync=debug
+    /// A level (off, error, warn, info, debug, trace), or levels by module, such as `info,ar_supervisor::sync=debug`
     #[arg(value_parser = LogFilter::read, required_unless_present = "reset")]
     filter: Option<LogFilter>,
     /// For how long, a day at most; then it goes back by itself
     #[arg(long = "for", value_name = "TIME", default_value = "15m", value_parser = duration)]
     wanted: Duration,
-    /// Go back to each instance's own LOG_LEVEL
+    /// Go back to each instance's own `LOG_LEVEL`
     #[arg(long, conflicts_with = "filter")]
     reset: bool,
 }

@@ -157,15 +157,12 @@ pub(crate) async fn set_by_command_line(
     let failed = |error| DbError::new("setting the log level", error);
     let mut transaction = connection.begin().await.map_err(failed)?;
     let actor = Actor::command_line();
-    let until = match filter {
-        Some(filter) => {
-            let for_s = i64::try_from(wanted.as_secs()).unwrap_or(MAX_S).clamp(1, MAX_S);
-            Some(ask_for(&mut transaction, &actor, filter, for_s).await.map_err(failed)?)
-        }
-        None => {
-            take_back_as(&mut transaction, &actor).await.map_err(failed)?;
-            None
-        }
+    let until = if let Some(filter) = filter {
+        let for_s = i64::try_from(wanted.as_secs()).unwrap_or(MAX_S).clamp(1, MAX_S);
+        Some(ask_for(&mut transaction, &actor, filter, for_s).await.map_err(failed)?)
+    } else {
+        take_back_as(&mut transaction, &actor).await.map_err(failed)?;
+        None
     };
     transaction.commit().await.map_err(failed)?;
     Ok(until)
