@@ -27,7 +27,7 @@ use crate::config::LogConfig;
 #[must_use]
 pub struct Telemetry {
     #[cfg(feature = "otel")]
-    exporting: Option<opentelemetry::Exporting>,
+    _exporting: Option<opentelemetry::Exporting>,
 }
 
 /// Starts logging to standard error, and the export of spans where one is configured. Once a process.
@@ -52,6 +52,6 @@ pub fn start(config: &LogConfig) -> Result<Telemetry, Box<dyn std::error::Error 
     }
     Ok(Telemetry {
         #[cfg(feature = "otel")]
-        exporting,
+        _exporting: exporting,
     })
 }
