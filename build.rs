@@ -44,7 +44,8 @@ fn statements(src: &Path) -> BTreeMap<String, String> {
     let mut files = Vec::new();
     collect(src, &mut files);
     files.sort();
-    let texts: Vec<_> = files.iter().map(|path| (module(src, path), std::fs::read_to_string(path).expect("a source can be read"))).collect();
+    let texts: Vec<_> =
+        files.iter().map(|path| (module(src, path), std::fs::read_to_string(path).expect("a source can be read"))).collect();
     // The others hold no statement, and reading them all would take half a second.
     let holds = |text: &str| text.contains("sqlx::") || text.contains("query_");
     let sources: Vec<(Vec<String>, TokenStream)> = texts
