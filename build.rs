@@ -1,6 +1,9 @@
 //! The admin page and its libraries are built in: what `npm ci` brought since is to be taken in by the next build. And
 //! what the build was made of is told to the metric `ar_build_info`; what is not known here is `unknown`.
 
+#[path = "build/statements.rs"]
+mod statements;
+
 use std::path::Path;
 use std::process::Command;
 
@@ -8,7 +11,8 @@ use std::process::Command;
 const COMMIT: &str = "AR_BUILD_COMMIT";
 
 fn main() {
-    println!("cargo::rerun-if-changed=src/dashboard");
+    println!("cargo::rerun-if-changed=build.rs");
+    statements::write();
     println!("cargo::rerun-if-env-changed={COMMIT}");
     let unknown = || "unknown".to_owned();
     let rustc = printed(&variable("RUSTC").unwrap_or_else(|| "rustc".to_owned()), &["--version"]);

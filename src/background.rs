@@ -2,7 +2,7 @@
 
 use crate::db::Notice;
 use crate::state::AppState;
-use crate::{accounts, db, decorations, devices, edges, hub, instances, maps, metrics, sync};
+use crate::{accounts, db, decorations, devices, edges, hub, instances, maps, metrics, sync, telemetry};
 
 /// Starts all of it, once the schema is in place; it ends with the service.
 pub fn start(state: &AppState) {
@@ -18,6 +18,7 @@ pub fn start(state: &AppState) {
         hub::heed(&heeding, notice);
         sync::heed(&heeding, notice);
         maps::heed(&heeding, notice);
+        telemetry::heed(&heeding, notice);
     }));
     lifecycle.spawn(db::watch_replica(state.db.clone(), lifecycle.clone()));
     instances::keep(state);
@@ -28,4 +29,5 @@ pub fn start(state: &AppState) {
     metrics::keep(state);
     hub::keep(state);
     sync::keep(state);
+    telemetry::keep(state);
 }

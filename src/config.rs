@@ -9,11 +9,11 @@ use axum::http::HeaderValue;
 use ipnet::IpNet;
 use secrecy::SecretString;
 use sqlx::postgres::PgConnectOptions;
-use tracing_subscriber::EnvFilter;
 use url::Url;
 
 use crate::geo::Metres;
 use crate::http::RateLimits;
+use crate::telemetry::LogFilter;
 
 /// Where variables come from: the process environment, or a list in tests.
 pub struct Environment(Box<dyn Fn(&str) -> Option<String>>);
@@ -104,10 +104,23 @@ pub struct TlsFiles {
 /// What is written to the log, and how.
 #[derive(Clone, Debug)]
 pub struct LogConfig {
-    /// A level, or filters in tracing's syntax.
-    pub level: String,
+    /// Which lines.
+    pub filter: LogFilter,
     /// For machines or for people.
     pub format: LogFormat,
+    /// Statements that take as long as this have a line.
+    pub slow_statement: Duration,
+    /// Spans for others.
+    pub traces: TracesConfig,
+}
+
+/// Export of spans. All else of it is read by its library, from the variables that its standard names.
+#[derive(Clone, Debug)]
+pub struct TracesConfig {
+    /// Whether somebody is named who takes them.
+    pub is_wanted: bool,
+    /// Whether the service is to have another name than its own.
+    pub names_service: bool,
 }
 
 /// Form of a log line.
@@ -258,17 +271,16 @@ impl Environment {
         reader.finish(config)
     }
 
-    /// `LOG_LEVEL` and `LOG_FORMAT`; `format` is the default form.
+    /// `LOG_LEVEL`, `LOG_FORMAT`, `SLOW_STATEMENT`, and whether OpenTelemetry is configured; `format` is the default form.
     ///
     /// # Errors
     /// When one of them cannot be read.
     pub fn log(&self, format: LogFormat) -> Result<LogConfig, ConfigError> {
         let mut reader = Reader::new(self);
-        let level = reader
-            .read("LOG_LEVEL", ("error, warn, info, debug, trace, or filters", "info,ar_supervisor=debug"), |text| {
-                EnvFilter::try_new(text).ok().map(|_| text.to_owned())
-            })
-            .unwrap_or_else(|| "info".to_owned());
+        let levels =
+            ("error, warn, info, debug, trace, or such for modules of ours (libraries: up to info)", "info,ar_supervisor::sync=debug");
+        let filter = reader.read("LOG_LEVEL", levels, |text| LogFilter::read(text).ok());
+        let filter = filter.unwrap_or_else(|| LogFilter::read("info").expect("a level can be read"));
         let format = reader
             .read("LOG_FORMAT", ("json or pretty", "json"), |text| match text {
                 "json" => Some(LogFormat::Json),
@@ -276,7 +288,20 @@ impl Environment {
                 _ => None,
             })
             .unwrap_or(format);
-        reader.finish(LogConfig { level, format })
+        let slow_statement = reader.read("SLOW_STATEMENT", ("a duration of 1ms to 1h", "250ms"), |text| {
+            let duration = humantime::parse_duration(text).ok()?;
+            (Duration::from_millis(1)..=Duration::from_hours(1)).contains(&duration).then_some(duration)
+        });
+        let endpoints = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"].map(|name| reader.text(name));
+        let is_off = reader.text("OTEL_SDK_DISABLED").is_some_and(|text| text.eq_ignore_ascii_case("true"))
+            || reader.text("OTEL_TRACES_EXPORTER").is_some_and(|text| text == "none");
+        let traces = TracesConfig {
+            is_wanted: endpoints.iter().any(Option::is_some) && !is_off,
+            names_service: reader.text("OTEL_SERVICE_NAME").is_some()
+                || reader.text("OTEL_RESOURCE_ATTRIBUTES").is_some_and(|text| text.contains("service.name=")),
+        };
+        let slow_statement = slow_statement.unwrap_or(Duration::from_millis(250));
+        reader.finish(LogConfig { filter, format, slow_statement, traces })
     }
 
     /// A folder variable of the XDG kind.

@@ -17,7 +17,7 @@ use crate::lifecycle::Lifecycle;
 use crate::maps::Tiles;
 use crate::metrics::Metrics;
 use crate::sync::Sync;
-use crate::telemetry::prometheus;
+use crate::telemetry::{LogLevel, prometheus};
 
 /// Requests under way at once, beyond which new ones are shed.
 pub(crate) const MAX_IN_FLIGHT: usize = 1024;
@@ -63,6 +63,8 @@ pub struct Shared {
     pub(crate) tiles: Tiles,
     /// What is counted in memory until it is written.
     pub metrics: Metrics,
+    /// Which log lines are written.
+    pub(crate) log_level: LogLevel,
     /// Whether we are starting, serving or stopping.
     pub lifecycle: Lifecycle,
     /// Places for requests under way.
@@ -95,6 +97,7 @@ impl AppState {
             sync: Sync::new(),
             devices: Devices::new(),
             metrics: Metrics::new(),
+            log_level: LogLevel::default(),
             lifecycle,
             in_flight: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
             imports: Semaphore::new(MAX_IMPORTS),

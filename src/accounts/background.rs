@@ -4,11 +4,13 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::db::{DbError, Notice, Round, begin_round, within_deadline};
 use crate::lifecycle::Lifecycle;
 use crate::state::AppState;
+use crate::telemetry;
 use crate::telemetry::prometheus::Work;
 
 /// Time between two tries to read the database's clock for the first time.
@@ -78,7 +80,7 @@ async fn sweep_until(state: AppState, lifecycle: Lifecycle) {
             // What happened between no sweep can tell any more.
             state.accounts.live.forget_all();
         }
-        match work.note(sweep(&state, asked).await) {
+        match work.note(sweep(&state, asked).instrument(telemetry::work("looking for sessions that ended")).await) {
             Ok(()) => last_good = Some(asked),
             Err(error) => {
                 let error = DbError::new("looking for sessions that ended", error);
@@ -86,10 +88,10 @@ async fn sweep_until(state: AppState, lifecycle: Lifecycle) {
             }
         }
         if round % NOTE_USES_EVERY == NOTE_USES_EVERY - 1 {
-            note_uses(&state).await;
+            note_uses(&state).instrument(telemetry::work("noting uses of sessions")).await;
         }
     }
-    note_uses(&state).await;
+    note_uses(&state).instrument(telemetry::work("noting uses of sessions")).await;
 }
 
 async fn clean_until(state: AppState, lifecycle: Lifecycle) {

@@ -5,6 +5,7 @@ mod dev;
 mod doctor;
 mod export;
 mod import;
+mod log_level;
 mod migrate;
 mod password;
 mod serve;
@@ -44,6 +45,8 @@ enum Command {
     Export(export::Args),
     /// Simulate edge servers and phones against a running server, and say how it bears them
     Simulate(simulate::Args),
+    /// Write other log lines on all running instances, for a while
+    LogLevel(log_level::Args),
     /// Check the configuration and the database, and say how to cure what is wrong
     Doctor(doctor::Args),
     /// Print the OpenAPI document of the HTTP interface
@@ -60,19 +63,21 @@ type Outcome = Result<ExitCode, Box<dyn Error + Send + Sync>>;
 pub fn run(CommandLine { command }: CommandLine) -> ExitCode {
     let environment = Environment::of_process();
     let log_format = if matches!(command, Command::Serve(_)) { LogFormat::Json } else { LogFormat::Pretty };
-    let outcome =
-        environment.log(log_format).map_err(Into::into).and_then(|log| crate::telemetry::start(&log)).and_then(|()| match command {
-            Command::Openapi => print(&crate::http::openapi()),
-            Command::Asyncapi => print(&crate::hub::asyncapi()),
-            Command::Serve(args) => block_on(serve::run(&environment, &args)),
-            Command::Dev(args) => block_on(dev::run(&environment, &args)),
-            Command::Migrate => block_on(migrate::run(&environment)),
-            Command::Admin(args) => block_on(admin::run(&environment, &args)),
-            Command::Export(args) => block_on(export::run(&environment, &args)),
-            Command::Import(args) => block_on(import::run(&environment, &args)),
-            Command::Simulate(args) => block_on(simulate::run_command(&args)),
-            Command::Doctor(args) => block_on(doctor::run(&environment, &args)),
-        });
+    let started = environment.log(log_format).map_err(Into::into).and_then(|log| crate::telemetry::start(&log));
+    // Kept until the command has ended.
+    let outcome = started.and_then(|_telemetry| match command {
+        Command::Openapi => print(&crate::http::openapi()),
+        Command::Asyncapi => print(&crate::hub::asyncapi()),
+        Command::Serve(args) => block_on(serve::run(&environment, &args)),
+        Command::Dev(args) => block_on(dev::run(&environment, &args)),
+        Command::Migrate => block_on(migrate::run(&environment)),
+        Command::Admin(args) => block_on(admin::run(&environment, &args)),
+        Command::Export(args) => block_on(export::run(&environment, &args)),
+        Command::Import(args) => block_on(import::run(&environment, &args)),
+        Command::Simulate(args) => block_on(simulate::run_command(&args)),
+        Command::LogLevel(args) => block_on(log_level::run(&environment, &args)),
+        Command::Doctor(args) => block_on(doctor::run(&environment, &args)),
+    });
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error}");
         let mut cause = error.source();

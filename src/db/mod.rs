@@ -40,7 +40,7 @@ pub(crate) use replica::{Replica, Standing, watch_replica};
 pub(crate) use rounds::{Round, begin_round};
 
 use crate::config::DatabaseConfig;
-use crate::telemetry::meters;
+use crate::telemetry::{self, meters};
 
 /// How long a request waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -83,6 +83,7 @@ impl Db {
     /// Pools for a database that need not be there yet.
     #[must_use]
     pub fn new(config: &DatabaseConfig) -> Self {
+        let primary = telemetry::told_of(config.primary.clone());
         let limits = [("statement_timeout", "5s"), ("lock_timeout", "2s"), ("idle_in_transaction_session_timeout", "10s")];
         let for_requests = config.max_connections.saturating_sub(BACKGROUND_CONNECTIONS).max(3);
         let each = for_requests / 3;
@@ -97,26 +98,27 @@ impl Db {
             server.clone().application_name(&application("shaped")).options(limits).options([("plan_cache_mode", "force_custom_plan")])
         };
         // The release hook's ROLLBACK would warn each time that there was nothing to roll back.
-        let write = config
-            .primary
+        let write = primary
             .clone()
             .application_name(&application("write"))
             .options(limits)
             .options(short)
             .options([("client_min_messages", "error"), ("plan_cache_mode", "force_custom_plan")]);
         // Planned with what is there: a queue that was empty when its plan was kept may be long now.
-        let background = config
-            .primary
+        let background = primary
             .clone()
             .application_name(&application("background"))
             .options(limits)
             .options(short)
             .options([("client_min_messages", "error"), ("plan_cache_mode", "force_custom_plan")]);
-        let replica = config.replica.as_ref().map(|options| (options, Arc::new(Replica::new(options.clone(), config.replica_max_lag))));
+        let replica = config.replica.clone().map(|options| {
+            let options = telemetry::told_of(options);
+            (options.clone(), Arc::new(Replica::new(options, config.replica_max_lag)))
+        });
         // As many to the primary as without a replica: it has to do for both when that is away.
         let reads = |options: &dyn Fn(&PgConnectOptions) -> PgConnectOptions, max_connections, meters| {
             let from_replica = replica.as_ref().map(|(server, replica)| (options(server), Arc::clone(replica)));
-            ReadPool::new(options(&config.primary), from_replica, max_connections, meters)
+            ReadPool::new(options(&primary), from_replica, max_connections, meters)
         };
         Self {
             background: PgPoolOptions::new()

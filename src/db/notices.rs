@@ -40,6 +40,8 @@ pub(crate) enum Notice {
     Density,
     /// A caller wrote what he may look for next.
     Wrote(u64),
+    /// Another log level is asked for.
+    LogLevel,
     /// Notices may have been lost.
     Missed,
 }
@@ -53,6 +55,7 @@ impl Notice {
             "regions" => return Some(Self::Regions),
             "density" => return Some(Self::Density),
             "wrote" => return id.parse().ok().map(Self::Wrote),
+            "log_level" => return Some(Self::LogLevel),
             _ => {}
         }
         let id = Uuid::try_parse(id).ok()?;
@@ -137,6 +140,7 @@ mod tests {
         assert_eq!(Notice::read("regions:all"), Some(Notice::Regions));
         assert_eq!(Notice::read("density:all"), Some(Notice::Density));
         assert_eq!(Notice::read("wrote:18446744073709551615"), Some(Notice::Wrote(u64::MAX)));
+        assert_eq!(Notice::read("log_level:all"), Some(Notice::LogLevel));
         for other in ["", "session", "session:", "session:x", "moon:00000000-0000-0000-0000-000000000000"] {
             assert_eq!(Notice::read(other), None, "{other}");
         }

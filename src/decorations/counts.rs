@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use sqlx::PgPool;
+use tracing::Instrument;
 
 use crate::db::{Db, DbError};
 use crate::lifecycle::Lifecycle;
+use crate::telemetry;
 use crate::telemetry::prometheus::Work;
 
 /// How often deltas are folded: well inside the 10 s that clusters may be behind.
@@ -38,7 +40,7 @@ pub async fn keep_counts_folded(db: Db, lifecycle: Lifecycle) {
             () = stopping.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        match work.note(fold_counts(db.write()).await) {
+        match work.note(fold_counts(db.write()).instrument(telemetry::work("folding decoration counts")).await) {
             Ok(0) => {}
             Ok(folded) => tracing::debug!(folded, "decoration counts folded"),
             Err(error) => {

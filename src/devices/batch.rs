@@ -9,6 +9,8 @@ use super::location_writer::{Asked, LocationUpdate, Reply};
 pub(super) struct Batch {
     devices: BTreeMap<String, Slot>,
     requests: usize,
+    /// Spans of those requests.
+    askers: Vec<tracing::Id>,
     /// Devices of which one waits for the next batch: what comes after it waits, too.
     passed_on: HashSet<String>,
 }
@@ -24,14 +26,14 @@ pub(super) struct Slot {
 impl Batch {
     /// Takes an update in. Gives it back when it must wait: the device's row is asked for by another user first.
     pub(super) fn take(&mut self, asked: Asked) -> Option<Asked> {
-        let Asked { update, reply } = asked;
+        let Asked { update, reply, asker } = asked;
         if self.passed_on.contains(&update.device_id) {
-            return Some(Asked { update, reply });
+            return Some(Asked { update, reply, asker });
         }
         match self.devices.get_mut(&update.device_id) {
             Some(slot) if slot.update.user_id != update.user_id => {
                 self.passed_on.insert(update.device_id.clone());
-                return Some(Asked { update, reply });
+                return Some(Asked { update, reply, asker });
             }
             Some(slot) if is_newer(&update, &slot.update) => {
                 let older = std::mem::replace(&mut slot.update, update);
@@ -44,6 +46,7 @@ impl Batch {
             }
         }
         self.requests += 1;
+        self.askers.extend(asker);
         None
     }
 
@@ -55,6 +58,11 @@ impl Batch {
     /// Requests it answers.
     pub(super) fn requests(&self) -> usize {
         self.requests
+    }
+
+    /// The spans of these requests, once.
+    pub(super) fn take_askers(&mut self) -> Vec<tracing::Id> {
+        std::mem::take(&mut self.askers)
     }
 
     /// The updates in the order of the devices.
@@ -94,7 +102,7 @@ mod tests {
             app_version: None,
             device_info: None,
         };
-        Asked { update, reply: oneshot::channel().0 }
+        Asked { update, reply: oneshot::channel().0, asker: None }
     }
 
     fn latitudes(batch: Batch) -> Vec<(String, f64, usize)> {

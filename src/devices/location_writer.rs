@@ -17,6 +17,7 @@ use sqlx::{Acquire, PgConnection};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
+use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 use super::batch::{Batch, Slot};
@@ -28,7 +29,7 @@ use crate::db::DbError;
 use crate::geo::LatLng;
 use crate::http::ApiError;
 use crate::state::AppState;
-use crate::telemetry::meters;
+use crate::telemetry::{self, meters};
 use crate::telemetry::prometheus::{Update, elapsed};
 
 /// Updates that may wait. As many requests as can be under way at once find room.
@@ -76,6 +77,8 @@ pub(super) type Reply = oneshot::Sender<Result<Located, Refused>>;
 pub(super) struct Asked {
     pub(super) update: LocationUpdate,
     pub(super) reply: Reply,
+    /// The span of the request.
+    pub(super) asker: Option<tracing::Id>,
 }
 
 /// Why an update was not written.
@@ -142,7 +145,7 @@ impl Devices {
             meters().devices.update(Update::Unavailable);
             ApiError::unavailable("overloaded", "too many positions are waiting to be written; try again")
         };
-        self.locations.sender.try_send(Asked { update, reply }).map_err(overloaded)?;
+        self.locations.sender.try_send(Asked { update, reply, asker: Span::current().id() }).map_err(overloaded)?;
         // Without an answer, the task that wrote it has panicked.
         answer.await.unwrap_or(Err(Refused::Failed)).map_err(ApiError::from)
     }
@@ -174,8 +177,13 @@ pub(super) async fn run(state: AppState, mut queue: mpsc::Receiver<Asked>) {
         }
         expected = batch.requests().div_ceil(2);
         let (holding, holds_its_rows) = oneshot::channel();
+        // Many requests are written as one: its span names those that it comes from.
+        let span = telemetry::work("writing positions of devices");
+        for asker in batch.take_askers() {
+            span.follows_from(asker);
+        }
         // In a task of its own: should it panic, the next batch is written all the same.
-        let written = state.lifecycle.spawn_answering(write(state.clone(), batch.into_slots(), holding));
+        let written = state.lifecycle.spawn_answering(write(state.clone(), batch.into_slots(), holding).instrument(span));
         // It is dropped, never sent.
         drop(holds_its_rows.await);
         ended(committing.replace(written)).await;

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use sqlx::{Acquire, PgConnection};
 use tokio::time::MissedTickBehavior;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use super::in_time;
 use super::places::{self, By, Place};
 use crate::db::DbError;
 use crate::state::AppState;
+use crate::telemetry;
 use crate::telemetry::prometheus::Work;
 
 /// How often lost edges are looked for.
@@ -31,7 +33,7 @@ pub(super) async fn run(state: AppState) {
             () = stopping.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        match work.note(move_all(&state).await) {
+        match work.note(move_all(&state).instrument(telemetry::work("moving devices of lost edges")).await) {
             Ok(0) => {}
             Ok(moved) => tracing::info!(moved, "devices of lost edges were moved"),
             Err(error) => {

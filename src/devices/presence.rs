@@ -10,10 +10,12 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::db::{Db, DbError};
 use crate::state::AppState;
+use crate::telemetry;
 use crate::telemetry::prometheus::Work;
 
 /// Time between two writings.
@@ -140,7 +142,8 @@ pub(super) async fn run(state: AppState, writers: Vec<JoinHandle<()>>) {
             _ = &mut ended => true,
             _ = ticks.tick() => false,
         };
-        if let Err(error) = work.note(state.devices.write_presence(&state.db).await) {
+        let writing = state.devices.write_presence(&state.db).instrument(telemetry::work("noting who was where"));
+        if let Err(error) = work.note(writing.await) {
             tracing::warn!(error = &error as &dyn std::error::Error, "who was where is noted later");
         }
         if is_last {

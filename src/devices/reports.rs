@@ -16,6 +16,7 @@ use h3o::Resolution;
 use sqlx::{Acquire, PgConnection};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use super::places::{self, Leaving};
@@ -24,7 +25,7 @@ use super::{in_time, next};
 use crate::db::DbError;
 use crate::geo::{Cell, Geog, LatLng};
 use crate::state::AppState;
-use crate::telemetry::meters;
+use crate::telemetry::{self, meters};
 
 /// Writers.
 const LANES: usize = 2;
@@ -246,7 +247,8 @@ pub(super) async fn run(state: AppState, mut queue: mpsc::Receiver<Frame>) {
         let rows = Rows::from(batch);
         end(written.take()).await;
         // In a task of its own: should it panic, the next batch is written all the same.
-        written = Some(state.lifecycle.spawn_answering(write(state.clone(), rows)));
+        let writing = write(state.clone(), rows).instrument(telemetry::work("writing reports of edges"));
+        written = Some(state.lifecycle.spawn_answering(writing));
     }
     end(written).await;
 }

@@ -9,11 +9,13 @@ use std::time::Duration;
 use sqlx::postgres::types::PgInterval;
 use sqlx::{Acquire, PgConnection};
 use tokio::time::MissedTickBehavior;
+use tracing::Instrument;
 
 use super::in_time;
 use super::places::{self, Leaving};
 use crate::db::{DbError, Round, begin_round, within_deadline};
 use crate::state::AppState;
+use crate::telemetry;
 use crate::telemetry::prometheus::Work;
 
 /// Devices of one transaction.
@@ -43,7 +45,7 @@ pub(super) async fn run(state: AppState) {
                 continue;
             }
         }
-        match work.note(sweep(&state).await) {
+        match work.note(sweep(&state).instrument(telemetry::work("sweeping devices")).await) {
             Ok((0, 0)) => {}
             Ok((silent, forgotten)) => tracing::debug!(silent, forgotten, "silent devices were disconnected, old positions forgotten"),
             Err(error) => {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use sqlx::PgConnection;
 use tokio::sync::Semaphore;
 use tokio::time::MissedTickBehavior;
+use tracing::Instrument;
 
 use super::health::{self, Due};
 use super::keys;
@@ -13,7 +14,7 @@ use super::probe::Outcome;
 use crate::db::{DbError, Round, begin_round, within_deadline};
 use crate::hub::LEASE;
 use crate::state::AppState;
-use crate::telemetry::meters;
+use crate::telemetry::{self, meters};
 use crate::telemetry::prometheus::Work;
 
 /// How often edge servers that are due are looked for.
@@ -92,7 +93,7 @@ async fn probe_until(state: AppState) {
             lifecycle.spawn(async move {
                 tokio::select! {
                     () = stopping.cancelled() => {}
-                    () = probe(state, due, interval) => {}
+                    () = probe(state, due, interval).instrument(telemetry::work("probing an edge server")) => {}
                 }
                 drop(place);
             });

@@ -13,10 +13,9 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::api_error::{ApiError, PendingProblem};
-use crate::telemetry::prometheus;
+use crate::telemetry::{self, prometheus};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The request's id, for handlers that write it down.
 #[derive(Clone)]
@@ -33,9 +32,9 @@ impl RequestId {
 pub(super) async fn around<F: Future<Output = Response>>(mut request: Request, next: impl FnOnce(Request) -> F) -> Response {
     let started = Instant::now();
     let request_id = RequestId(request.headers().get(&X_REQUEST_ID).filter(|id| is_sane(id)).cloned().unwrap_or_else(new_id));
-    let trace = request.headers().get(&TRACEPARENT).and_then(|value| trace_id(value.to_str().ok()?));
-    let span = tracing::info_span!("request", request_id = request_id.as_str(), trace_id = trace, method = %request.method());
     let method = request.method().clone();
+    let traced = telemetry::Request::begin(&method, request_id.as_str(), request.headers());
+    let span = traced.span();
     request.extensions_mut().insert(request_id.clone());
     async move {
         let mut response = next(request).await;
@@ -47,6 +46,7 @@ pub(super) async fn around<F: Future<Output = Response>>(mut request: Request, n
         let elapsed = started.elapsed();
         prometheus::answered(route, &method, status, elapsed);
         let (route, elapsed_ms) = (route.unwrap_or("unknown"), elapsed.as_secs_f64() * 1e3);
+        traced.end(&method, route, status);
         if response.status().is_server_error() {
             tracing::warn!(status, elapsed_ms, route, "{method} {route} answered {status}");
         } else {
@@ -58,9 +58,12 @@ pub(super) async fn around<F: Future<Output = Response>>(mut request: Request, n
     .await
 }
 
-/// Inside the router: hands the matched route to the layer outside.
+/// Inside the router: hands the matched route to the layer outside, and to whatever is logged from here on.
 pub(super) async fn note_route<F: Future<Output = Response>>(request: Request, next: impl FnOnce(Request) -> F) -> Response {
     let route = request.extensions().get::<MatchedPath>().cloned();
+    if let Some(route) = &route {
+        telemetry::Request::note_route(route.as_str());
+    }
     let mut response = next(request).await;
     if let Some(route) = route {
         response.extensions_mut().insert(route);
@@ -114,15 +117,6 @@ fn new_id() -> HeaderValue {
     HeaderValue::from_str(Uuid::now_v7().hyphenated().encode_lower(&mut text)).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
 }
 
-/// The trace id of a W3C `traceparent`, when that is well formed.
-fn trace_id(traceparent: &str) -> Option<&str> {
-    let mut parts = traceparent.split('-');
-    let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let hex = |part: &str, length| part.len() == length && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-    let well_formed = hex(version, 2) && hex(trace, 32) && hex(parent, 16) && hex(flags, 2);
-    (well_formed && trace.bytes().any(|b| b != b'0')).then_some(trace)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,13 +130,5 @@ mod tests {
             assert!(!is_sane(&HeaderValue::from_bytes(bad.as_bytes()).expect("a header value")), "{bad}");
         }
         assert!(!is_sane(&HeaderValue::from_str(&"x".repeat(129)).expect("a header value")));
-    }
-
-    #[test]
-    fn traceparent_is_read_as_w3c_says() {
-        let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
-        assert_eq!(trace_id(&format!("00-{trace}-00f067aa0ba902b7-01")), Some(trace));
-        assert_eq!(trace_id(&format!("00-{}-00f067aa0ba902b7-01", "0".repeat(32))), None);
-        assert_eq!(trace_id("00-xyz-00f067aa0ba902b7-01"), None);
     }
 }

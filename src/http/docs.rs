@@ -30,6 +30,7 @@ pub const OPENAPI_PATH: &str = "/openapi.json";
         (name = "accounts", description = "Signing in, and who may do what."),
         (name = "features", description = "OGC API – Features: what is public, for GIS tools; the landing page is at [/ogc](/ogc). As its standard has it, all bad values are 400 here."),
         (name = "audit", description = "Who changed what and when."),
+        (name = "operation", description = "What an operator sets at run time, for all instances."),
         (name = "health", description = "For orchestrators."),
     ),
     components(schemas(super::Problem, crate::input::FieldFault)),

@@ -130,7 +130,8 @@ pub(super) fn api_routes() -> OpenApiRouter<AppState> {
                 .merge(crate::sync::routes())
                 .merge(crate::metrics::routes())
                 .merge(crate::accounts::routes())
-                .merge(crate::audit::routes()),
+                .merge(crate::audit::routes())
+                .merge(crate::telemetry::routes()),
         )
 }
 

@@ -10,6 +10,7 @@ use axum::response::Response;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::feed::Subscription;
 use super::outbox::{Closing, Outbox};
@@ -19,7 +20,7 @@ use crate::accounts::{Identity, Role};
 use crate::db::Notice;
 use crate::http::{ApiError, forbidden, identify, is_own_origin, network_bucket};
 use crate::state::AppState;
-use crate::telemetry::meters;
+use crate::telemetry::{self, meters};
 
 /// The one subprotocol.
 pub(super) const SUBPROTOCOL: &str = "arsup.v1";
@@ -68,10 +69,12 @@ async fn try_upgrade(state: AppState, request: Request) -> Result<Response, ApiE
     let upgrade = bounded(upgrade, state.supervision.socket_buffers, MAX_OUT_BYTES).protocols([SUBPROTOCOL]);
     Ok(upgrade.on_upgrade(move |socket| {
         let tracker = state.hub.sockets.clone();
-        tracker.track_future(async move {
+        let span = telemetry::admin_socket(identity.session_id);
+        let life = async move {
             run(&state, &identity, socket).await;
             drop(place);
-        })
+        };
+        tracker.track_future(life.instrument(span))
     }))
 }
 

@@ -8,6 +8,7 @@ use axum::extract::ws::{WebSocket, WebSocketUpgrade};
 use axum::extract::{FromRequestParts, Path, Request, State};
 use axum::response::Response;
 use sqlx::Connection;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use super::outbox::{Closing, Outbox};
@@ -23,8 +24,8 @@ use crate::devices::Report;
 use crate::edges::{Beat, EdgeIdentity, is_edge_key};
 use crate::http::{ApiError, bearer, forbidden, identify, identify_edge, network_bucket};
 use crate::state::AppState;
+use crate::telemetry::{self, meters};
 use crate::sync;
-use crate::telemetry::meters;
 
 /// Time for the first message.
 pub(super) const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
@@ -60,10 +61,12 @@ async fn try_upgrade(state: AppState, edge_id: &str, request: Request) -> Result
     let upgrade = bounded(upgrade, state.supervision.socket_buffers, MAX_OUT_BYTES);
     Ok(upgrade.on_upgrade(move |socket| {
         let tracker = state.hub.sockets.clone();
-        tracker.track_future(async move {
+        let span = telemetry::edge_socket(edge.edge_id);
+        let life = async move {
             run(state, edge, socket).await;
             drop(place);
-        })
+        };
+        tracker.track_future(life.instrument(span))
     }))
 }
 

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use tokio::time::{Interval, MissedTickBehavior};
+use tracing::Instrument;
 
 use super::density::publish_density;
 use super::partitions::keep_partitions;
@@ -11,6 +12,7 @@ use super::sampling::sample_system;
 use super::usage_publication::publish_usage;
 use crate::db::{DbError, Round, begin_round, within_deadline};
 use crate::state::AppState;
+use crate::telemetry;
 use crate::telemetry::prometheus::Work;
 
 /// How often answers that were counted are written.
@@ -44,7 +46,8 @@ async fn write_until_drained(state: AppState) {
             () = drained.cancelled() => true,
             _ = ticks.tick() => false,
         };
-        if let Err(error) = work.note(state.metrics.usage.write(state.db.background()).await) {
+        let writing = state.metrics.usage.write(state.db.background()).instrument(telemetry::work("writing counts of answers"));
+        if let Err(error) = work.note(writing.await) {
             tracing::warn!(error = &error as &dyn std::error::Error, "counts of answers wait to be written");
         }
         if is_last {

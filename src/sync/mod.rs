@@ -204,7 +204,8 @@ pub(crate) fn heed(state: &AppState, notice: Notice) {
         | Notice::Counted(_)
         | Notice::Regions
         | Notice::Density
-        | Notice::Wrote(_) => {}
+        | Notice::Wrote(_)
+        | Notice::LogLevel => {}
     }
 }
 
