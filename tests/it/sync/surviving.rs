@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::commands::{Running, program, url_of};
 use crate::editing::content_with;
-use crate::support::{Config, Held, HoldingEdge, OwnCluster, Random, RegisteredEdge, SECRET, TestServer, edge_body, rounds};
+use crate::support::{Config, Held, HoldingEdge, OwnCluster, Proof, Random, RegisteredEdge, SECRET, TestServer, edge_body, rounds};
 
 const WRITERS: usize = 4;
 /// Edges are this far from each other: neighbours share much of their areas.
@@ -485,10 +485,13 @@ async fn whatever_is_killed_every_edge_holds_what_it_should_soon_after() {
     let mut random = Random::seeded("runs with faults");
     let (runs, edges, strikes) = (rounds(1, 30), rounds(8, 20), rounds(6, 12));
     let mut longest = Duration::ZERO;
+    let mut proof = Proof::of("P2", "runs of real edges through faults").from_seed(random.seed());
     for run in 0..runs {
         // The first run of a seed is the seed itself, so that one that failed can be repeated.
         let seed = if run == 0 && std::env::var("AR_TEST_SEED").is_ok() { random_seed() } else { random.bits() };
+        proof.tried(1);
         longest = longest.max(survive(seed, edges, strikes).await);
+        proof.measured(format!("{edges} edges, {strikes} faults a run; all equal after {longest:.2?} at most"));
     }
     println!("{runs} runs of {edges} edges with {strikes} faults each: the longest took {longest:.2?}");
 }
