@@ -479,7 +479,7 @@ fn seeds(few: u64) -> impl Iterator<Item = u64> {
 /// Sockets keep their order and lose nothing but what was on its way when they break: ten seconds are enough.
 #[test]
 fn after_faults_every_edge_holds_what_it_should_within_ten_seconds() {
-    let mut proof = Proof::of("P2", "seeds of the state machine, 10 s of calm").from_seed(0);
+    let mut proof = Proof::of("P2", "seeds of the state machine, 10 s of calm").seeded(0);
     for seed in seeds(60) {
         let faults = faults_after(seed, false, 10_000);
         proof.tried(1);
@@ -491,7 +491,7 @@ fn after_faults_every_edge_holds_what_it_should_within_ten_seconds() {
 /// Whatever repeats, loses and reorders messages in between: then answers are waited for.
 #[test]
 fn mangled_messages_have_one_effect() {
-    let mut proof = Proof::of("P3", "seeds of the state machine, mangled").from_seed(0);
+    let mut proof = Proof::of("P3", "seeds of the state machine, mangled").seeded(0);
     for seed in seeds(60) {
         let faults = faults_after(seed, true, 40_000);
         proof.tried(1);

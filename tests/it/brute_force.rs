@@ -74,7 +74,7 @@ async fn nearby_equals_brute_force() {
     let known: Vec<(LatLng, [f64; 3], String)> =
         places.iter().zip(ids).map(|(place, id)| (*place, unit_vector(*place), id.to_string())).collect();
     let tries = query_count(100_000);
-    let mut proof = Proof::of("P14", "viewpoints against GeographicLib").from_seed(random.seed());
+    let mut proof = Proof::of("P14", "viewpoints against GeographicLib").seeded(random.seed());
     let (mut wrong, mut found, mut at_limit) = (Vec::new(), 0, 0);
     for _ in 0..tries {
         let (viewer, radius_m) = viewpoint(&mut random, &places);

@@ -23,7 +23,7 @@ async fn no_mixture_of_inputs_is_our_fault() {
     let (t, routes) = served().await;
     let mut random = Random::seeded("mixtures");
     let mut seen = std::collections::BTreeMap::<u16, usize>::new();
-    let mut proof = Proof::of("P13", "mixtures of good and bad input").from_seed(random.seed());
+    let mut proof = Proof::of("P13", "mixtures of good and bad input").seeded(random.seed());
     for _ in 0..query_count(10_000) {
         proof.tried(1);
         let route = random.one_of(&routes).clone();

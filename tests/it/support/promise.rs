@@ -4,7 +4,7 @@
 //! fails; without the variable nothing is written. The library's own tests include this file by its path.
 //!
 //! ```ignore
-//! let mut proof = Proof::of("P24", "questions in three worlds").from_seed(random.seed());
+//! let mut proof = Proof::of("P24", "questions in three worlds").seeded(random.seed());
 //! for … { …; proof.tried(1); }
 //! proof.measured(format!("slowest {slowest:?}"));
 //! ```
@@ -32,7 +32,7 @@ impl Proof {
     }
 
     /// Says which seed makes it do the same again.
-    pub(crate) fn from_seed(mut self, seed: u64) -> Self {
+    pub(crate) fn seeded(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
     }
@@ -75,7 +75,7 @@ impl Drop for Proof {
         // One write of one short line at the end of a file: lines of several tests do not mix.
         let written = std::fs::File::options().create(true).append(true).open(&path);
         if let Err(error) = written.and_then(|mut file| file.write_all(self.line().as_bytes())) {
-            eprintln!("{}: {error}", path);
+            eprintln!("{path}: {error}");
         }
     }
 }

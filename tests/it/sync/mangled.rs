@@ -132,7 +132,7 @@ async fn mangle(mut from: impl Stream<Item = Result<Message, Error>> + Unpin, mu
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn duplicated_reordered_and_replayed_messages_have_one_effect_and_no_version_falls() {
     let mut random = Random::seeded("mangled messages");
-    let mut proof = Proof::of("P3", "messages duplicated, reordered and replayed").from_seed(random.seed());
+    let mut proof = Proof::of("P3", "messages duplicated, reordered and replayed").seeded(random.seed());
     let mangling = Arc::new(Mangling {
         random: Mutex::new(Random::of(random.bits())),
         messages: AtomicUsize::new(0),

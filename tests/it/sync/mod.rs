@@ -14,3 +14,5 @@ mod routes;
 mod status;
 mod surviving;
 mod wanted;
+
+pub(crate) use books::wrong_pairs;

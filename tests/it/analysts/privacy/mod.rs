@@ -87,7 +87,7 @@ impl Trial {
 async fn no_question_tells_worlds_apart_that_differ_in_less_than_a_crowd() {
     let mut trial = Trial::of(&[Variant::Plain, Variant::Shuffled, Variant::OneMore], "").await;
     let random = Random::seeded("privacy");
-    let mut proof = Proof::of("P24", "random questions in three worlds").from_seed(random.seed());
+    let mut proof = Proof::of("P24", "random questions in three worlds").seeded(random.seed());
     let mut questions = Questions::over(&mut trial.worlds[0].1, random).await;
     let (known, count) = (trial.worlds[0].0.known.clone(), rounds(150, 1_000));
     for _ in 0..count {
@@ -145,7 +145,7 @@ async fn random_questions_find_a_view_that_leaks() {
 async fn differences_of_sums_are_nothing_or_a_crowd() {
     let mut trial = Trial::of(&[Variant::Plain], "").await;
     let mut random = Random::seeded("differences");
-    let mut proof = Proof::of("P24", "differences of sums").from_seed(random.seed());
+    let mut proof = Proof::of("P24", "differences of sums").seeded(random.seed());
     let known = trial.worlds[0].0.known.clone();
     let (_, connection) = &mut trial.worlds[0];
     let (mut crowds, count) = (0, rounds(60, 400));
