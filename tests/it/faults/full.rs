@@ -195,10 +195,13 @@ async fn no_descriptors_left_is_an_error_and_not_an_end() {
         // On a connection that stays, whatever happens to others.
         well_again(&service, &client, &admin, &mut random).await;
         let mut held = Vec::new();
-        for _ in 0..400 {
-            held.push(tokio::net::TcpStream::connect(service.address).await.expect("the kernel takes it"));
-        }
-        eventually("it has no descriptor left", async || (service.descriptors() >= 255).then_some(())).await;
+        eventually("it has no descriptor left", async || {
+            let connecting = tokio::net::TcpStream::connect(service.address);
+            // Those that it cannot take wait in its queue, until that is full, too.
+            held.extend(tokio::time::timeout(Duration::from_millis(100), connecting).await.ok()?.ok());
+            (service.descriptors() >= 256).then_some(())
+        })
+        .await;
         most = most.max(service.descriptors());
         // Now it needs new connections to its database, and cannot have them.
         let kill = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name LIKE 'ar-supervisor%'";

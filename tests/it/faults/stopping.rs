@@ -4,16 +4,36 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use serde_json::Value;
-use sqlx::{ConnectOptions, Connection};
+use serde_json::{Value, json};
+use sqlx::ConnectOptions;
 
-use super::{admin_of, client};
+use super::admin_of;
 use crate::commands::url_of;
-use crate::support::{Config, OwnCluster, Proof, RegisteredEdge, Service, Socket, TestServer, hello, rounds};
+use crate::editing::content_with;
+use crate::support::{Account, Config, OwnCluster, Proof, RawConnection, RegisteredEdge, Service, Socket, TestServer, hello, rounds};
 
 const REQUESTS: usize = 50;
 /// The promise.
 const LONGEST: Duration = Duration::from_secs(30);
+
+/// Begins a write; its connection, and the body that is still to be sent.
+async fn begin(service: &Service, admin: &Account, name: String) -> (RawConnection, String) {
+    let body = content_with(&name, json!({"lat": 10.0, "lng": 20.0})).to_string();
+    let mut connection = RawConnection::open(service.address).await;
+    let head = format!(
+        "POST /api/v1/decorations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nExpect: 100-continue\r\n\r\n",
+        admin.access_token,
+        body.len()
+    );
+    connection.send(&head).await;
+    assert!(connection.read_answer().await.starts_with("HTTP/1.1 100 "), "it is to go on");
+    (connection, body)
+}
+
+async fn end(connection: &mut RawConnection, body: &str) -> String {
+    connection.send(body).await;
+    connection.read_answer().await
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_cuts_no_reply_tells_every_socket_and_ends_well() {
@@ -23,12 +43,10 @@ async fn a_stop_cuts_no_reply_tells_every_socket_and_ends_well() {
     let admin = admin_of(&cluster).await;
     let edges = {
         let t = TestServer::on(cluster.options(), Config::default()).await;
-        t.decoration("here").at(0.0, 0.0).insert().await;
         RegisteredEdge::many(&t, 200).await
     };
     let folder = tempfile::tempdir().expect("a folder");
-    // Enough connections for all requests to be at the database at once.
-    let mut service = Service::start(&url_of(&cluster.options()), &folder.path().join("log"), &[], &[("DATABASE_MAX_CONNECTIONS", "160")]);
+    let mut service = Service::start(&url_of(&cluster.options()), &folder.path().join("log"), &[], &[]);
     let mut longest = Duration::ZERO;
     for stop in 0..stops {
         if stop > 0 {
@@ -48,32 +66,15 @@ async fn a_stop_cuts_no_reply_tells_every_socket_and_ends_well() {
         let mut looking = Socket::to(service.address, "/ws/admin", &[("authorization", &bearer)]).await.expect("opens");
         looking.data("snapshot").await;
         sockets.push(looking);
-        // All of them are inside, at the database, when the signal comes.
-        let mut connection = cluster.options().connect().await.expect("connects");
-        let mut lock = connection.begin().await.expect("begins");
-        sqlx::raw_sql("LOCK TABLE ar.decorations IN ACCESS EXCLUSIVE MODE").execute(&mut *lock).await.expect("locks");
-        let url = service.at("/api/v1/decorations/nearby?lat=0&lng=0");
-        let requests: Vec<_> = (0..REQUESTS)
-            .map(|_| {
-                let (client, url) = (client(Duration::from_secs(20)), url.clone());
-                tokio::spawn(async move { super::timed(&client, &url).await.0 })
-            })
-            .collect();
-        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'ar-supervisor hot' AND wait_event_type = 'Lock'";
-        let began = Instant::now();
-        loop {
-            let waiting: i64 = sqlx::query_scalar(waiting).fetch_one(&mut *lock).await.expect("counts");
-            if usize::try_from(waiting).expect("few") == REQUESTS {
-                break;
-            }
-            assert!(began.elapsed() < Duration::from_millis(1_900), "only {waiting} requests wait");
-        }
+        // All of them are inside when the signal comes: each was told to go on with its body.
+        let mut requests = join_all((0..REQUESTS).map(|n| begin(&service, &admin, format!("stop {stop} request {n}")))).await;
         let signalled = Instant::now();
         service.signal("-TERM");
         tokio::time::sleep(Duration::from_millis(u64::try_from(stop * 37 % 200).expect("small"))).await;
-        lock.rollback().await.expect("unlocks");
-        for request in requests {
-            assert_eq!(request.await.expect("a whole reply"), 200);
+        for answer in join_all(requests.iter_mut().map(|(connection, body)| end(connection, body))).await {
+            let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("cut: {answer}"));
+            assert!(head.starts_with("HTTP/1.1 201 "), "{answer}");
+            let _whole: Value = serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}"));
         }
         for closed in join_all(sockets.iter_mut().map(Socket::closed)).await {
             let (code, reason) = closed;
@@ -86,5 +87,12 @@ async fn a_stop_cuts_no_reply_tells_every_socket_and_ends_well() {
         proof.tried(1);
         proof.measured(format!("0 cut replies, all sockets 1012; longest {longest:.2?}"));
     }
+    // Whoever was answered 201 finds it there.
+    let mut connection = cluster.options().connect().await.expect("connects");
+    let written: i64 = sqlx::query_scalar("SELECT count(*) FROM ar.decorations WHERE name LIKE 'stop %'")
+        .fetch_one(&mut connection)
+        .await
+        .expect("counts");
+    assert_eq!(usize::try_from(written).expect("few"), stops * REQUESTS);
     assert_eq!(service.panics(), [""; 0]);
 }

@@ -32,7 +32,7 @@ function run(one) {
     }, PATIENCE_MS);
     const tell = (event) => {
       events.push(event);
-      if (one.until in event || 'end' in event) end();
+      if (JSON.stringify(event).includes(one.until) || 'end' in event) end();
     };
     socket.on('open', () => socket.send(one.hello));
     socket.on('message', (data, isBinary) => {

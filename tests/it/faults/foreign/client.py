@@ -64,17 +64,17 @@ class Client:
             self.events.append({"end": True})
         return bool(events) or not data
 
-    def until(self, kind):
-        """Waits for something of a kind, or the end."""
+    def until(self, text):
+        """Waits for something that is told with a text, or the end."""
         deadline = time.monotonic() + PATIENCE_S
         seen = 0
         while True:
             for event in self.events[seen:]:
                 seen += 1
-                if kind in event or "end" in event:
+                if text in json.dumps(event) or "end" in event:
                     return
             if time.monotonic() > deadline:
-                self.events.append({"late": kind})
+                self.events.append({"late": text})
                 return
             self.receive()
 
@@ -98,7 +98,7 @@ for case in json.load(open(CASES)):
     client = Client()
     client.protocol.send_text(case["hello"].encode())
     client.flush()
-    client.until("text")
+    client.until("welcome")
     client.events.clear()
     data = b"".join(wire(frame) for frame in case["frames"])
     step = case["step"] or len(data)

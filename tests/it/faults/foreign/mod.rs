@@ -160,12 +160,12 @@ fn cases() -> Vec<Case> {
 }
 
 impl Comes {
-    /// What a client waits for.
-    fn until(&self) -> &'static str {
+    /// What a client waits for: a text in what it tells.
+    fn until(&self) -> String {
         match self {
-            Self::Answer(_) => "text",
-            Self::Pong(_) => "pong",
-            Self::Close(_) | Self::Refusal(_) => "end",
+            Self::Answer(_) => "unknown_type".to_owned(),
+            Self::Pong(payload) => format!("\"{}\"", hex(payload)),
+            Self::Close(_) | Self::Refusal(_) => "\"end\"".to_owned(),
         }
     }
 
