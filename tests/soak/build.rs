@@ -18,10 +18,11 @@ pub(crate) struct Programs {
 pub(crate) const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 impl Programs {
-    /// Has cargo build them, in the profile `soak`; what it says goes to the terminal.
+    /// Has cargo build them, in the profile `soak` or the one that `SOAK_PROFILE` names; what it says goes to the terminal.
     pub(crate) fn build() -> Result<Self, Error> {
+        let profile = std::env::var("SOAK_PROFILE").unwrap_or_else(|_| "soak".to_owned());
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args(["test", "--locked", "--no-run", "--profile", "soak", "--lib", "--test", "it"]);
+        cargo.args(["test", "--locked", "--no-run", "--profile", &profile, "--lib", "--test", "it"]);
         cargo.arg("--message-format=json-render-diagnostics");
         let output = cargo.current_dir(ROOT).stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
         if !output.status.success() {

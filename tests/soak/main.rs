@@ -1,5 +1,6 @@
 //! `make soak`: proves every promise at its full number, one after the other, and prints what was tried and how often it
-//! failed. `SOAK=P4,P9` proves some. The table is also in `target/soak/table.txt`, and each part's output beside it.
+//! failed. `SOAK=P4,P9` proves some; `SOAK_PROFILE=dev` takes what `make test` has built. The table is also in
+//! `target/promises/table.txt`, and each part's output beside it.
 //!
 //! It stops by itself: every part has an end of its own and a time after which it is ended. A promise of which nothing
 //! was tried counts as a failure, and so does a part that tells nothing.
@@ -41,12 +42,13 @@ fn raise_descriptors() -> Result<(), Error> {
 
 async fn soak() -> Result<bool, Error> {
     let chosen = chosen()?;
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).with_file_name("soak");
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).with_file_name("promises");
     std::fs::create_dir_all(&folder)?;
     raise_descriptors()?;
     let programs = Programs::build()?;
     programs.have(&chosen)?;
     let began = Instant::now();
+    let mut stopped = Box::pin(ar_supervisor::lifecycle::stop_signal()?);
     let (mut outcomes, mut interrupted) = (Vec::new(), false);
     'all: for promise in chosen {
         if promise.parts.is_empty() {
@@ -55,7 +57,7 @@ async fn soak() -> Result<bool, Error> {
         for (number, part) in promise.parts.iter().enumerate() {
             tokio::select! {
                 outcome = parts::run(&programs, &folder, promise, number, *part) => outcomes.push(outcome?),
-                _ = tokio::signal::ctrl_c() => {
+                () = &mut stopped => {
                     interrupted = true;
                     break 'all;
                 }

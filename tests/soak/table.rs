@@ -19,7 +19,7 @@ fn duration(time: Duration) -> String {
 /// The table, and what it comes to.
 pub(crate) fn text(outcomes: &[Outcome], took: Duration, interrupted: bool) -> String {
     let mut table = Table::new();
-    table.load_preset(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
     if table.width().is_none() {
         table.set_width(WIDTH);
     }

@@ -12,7 +12,7 @@ use sqlx::{ConnectOptions, Connection, PgPool};
 use super::{admin_of, client};
 use crate::commands::url_of;
 use crate::editing::content_with;
-use crate::support::{Account, Ledger, OwnCluster, Proof, Random, Scene, Service, eventually, half_applied, rounds};
+use crate::support::{Account, Ledger, OwnCluster, Proof, Random, Scene, Service, TestDb, eventually, half_applied, rounds};
 
 /// The promise.
 const WELL_WITHIN: Duration = Duration::from_secs(5);
@@ -118,7 +118,7 @@ async fn fill_and_free(disk: &Path) {
     let mut proof = Proof::of("P12", "rounds of a full disk").seeded(random.seed());
     let cluster = OwnCluster::start().await;
     cluster.wait_for_its_log().await;
-    let admin = admin_of(&cluster).await;
+    let admin = admin_of(cluster.options()).await;
     // Its log is where there is room: what is looked for in it is to be there.
     let service = Service::start(&url_of(&cluster.options()), &disk.with_file_name("log"), &[], &[]);
     service.ready().await;
@@ -183,13 +183,13 @@ async fn in_order(ledger: &Ledger, sql: &PgPool, client: &reqwest::Client, servi
 async fn no_descriptors_left_is_an_error_and_not_an_end() {
     let mut random = Random::seeded("descriptors");
     let mut proof = Proof::of("P12", "rounds without descriptors, nofile 256").seeded(random.seed());
-    let cluster = OwnCluster::start().await;
-    let admin = admin_of(&cluster).await;
+    let db = TestDb::create().await;
+    let admin = admin_of(db.options()).await;
     let folder = tempfile::tempdir().expect("a folder");
     let limited = ["prlimit", "--nofile=256:256"];
-    let service = Service::start(&url_of(&cluster.options()), &folder.path().join("log"), &limited, &[]);
+    let service = Service::start(&url_of(&db.options()), &folder.path().join("log"), &limited, &[]);
     service.ready().await;
-    let sql = PgPoolOptions::new().max_connections(1).connect_lazy_with(cluster.options());
+    let sql = PgPoolOptions::new().max_connections(1).connect_lazy_with(db.options());
     let (client, mut longest, mut most, mut refused) = (client(Duration::from_secs(15)), Duration::ZERO, 0, 0);
     for _ in 0..rounds(2, 10) {
         // On a connection that stays, whatever happens to others.
@@ -204,7 +204,7 @@ async fn no_descriptors_left_is_an_error_and_not_an_end() {
         .await;
         most = most.max(service.descriptors());
         // Now it needs new connections to its database, and cannot have them.
-        let kill = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name LIKE 'ar-supervisor%'";
+        let kill = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'ar-supervisor%'";
         let _killed: i64 = sqlx::query_scalar(kill).fetch_one(&sql).await.expect("kills");
         for _ in 0..5 {
             refused += usize::from(tried(&service, &client, &admin, &mut random).await[0] == 503);
@@ -224,11 +224,11 @@ async fn no_descriptors_left_is_an_error_and_not_an_end() {
 async fn a_log_that_takes_nothing_is_no_end_either() {
     let mut random = Random::seeded("full log");
     let mut proof = Proof::of("P12", "services whose log has no room").seeded(random.seed());
-    let cluster = OwnCluster::start().await;
-    let admin = admin_of(&cluster).await;
+    let db = TestDb::create().await;
+    let admin = admin_of(db.options()).await;
     for format in ["json", "pretty"] {
         let variables = [("LOG_FORMAT", format), ("LOG_LEVEL", "debug")];
-        let mut service = Service::start(&url_of(&cluster.options()), Path::new("/dev/full"), &[], &variables);
+        let mut service = Service::start(&url_of(&db.options()), Path::new("/dev/full"), &[], &variables);
         service.ready().await;
         let client = client(Duration::from_secs(15));
         for _ in 0..20 {

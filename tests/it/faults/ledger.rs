@@ -22,7 +22,7 @@ async fn no_kill_loses_what_was_answered_or_leaves_half_of_a_write() {
     let mut proof = Proof::of("P1", "kills of service and database under 50 writers").seeded(random.seed());
     let cluster = OwnCluster::start().await;
     cluster.wait_for_its_log().await;
-    let admin = admin_of(&cluster).await;
+    let admin = admin_of(cluster.options()).await;
     {
         // So that a write has rows for edges in its transaction, too.
         let t = TestServer::on(cluster.options(), Config::default()).await;

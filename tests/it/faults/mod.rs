@@ -12,11 +12,13 @@ mod stopping;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::support::{Account, Config, OwnCluster, TestServer};
+use sqlx::postgres::PgConnectOptions;
+
+use crate::support::{Account, Config, TestServer};
 
 /// An admin of a database that no service runs on yet: signed in for two hours, by a service that is gone again.
-async fn admin_of(cluster: &OwnCluster) -> Account {
-    let t = TestServer::on(cluster.options(), Config::of("JWT_EXPIRY", "2h")).await;
+async fn admin_of(database: PgConnectOptions) -> Account {
+    let t = TestServer::on(database, Config::of("JWT_EXPIRY", "2h")).await;
     t.admin().await
 }
 

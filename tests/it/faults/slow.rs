@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::{client, narrow, p99, timed};
 use crate::commands::url_of;
-use crate::support::{Config, OwnCluster, Proof, Service, TestServer, is_pinned, rounds};
+use crate::support::{Config, Proof, Service, TestDb, TestServer, is_pinned, rounds};
 
 /// The promise.
 const CLOSED_WITHIN: Duration = Duration::from_secs(15);
@@ -113,15 +113,15 @@ async fn round(service: &Service, each: usize, quiet_for: Duration) -> Round {
 async fn slow_clients_are_let_go_and_others_hardly_notice() {
     let each = rounds(30, 500);
     let mut proof = Proof::of("P8", "slow heads, bodies and reads");
-    let cluster = OwnCluster::start().await;
+    let db = TestDb::create().await;
     {
-        let t = TestServer::on(cluster.options(), Config::default()).await;
+        let t = TestServer::on(db.options(), Config::default()).await;
         for n in 0..20 {
             t.decoration(&format!("near {n}")).at(10.0, 20.0).insert().await;
         }
     }
     let folder = tempfile::tempdir().expect("a folder");
-    let service = Service::start(&url_of(&cluster.options()), &folder.path().join("log"), &[], &[]);
+    let service = Service::start(&url_of(&db.options()), &folder.path().join("log"), &[], &[]);
     service.ready().await;
     let mut found = Vec::new();
     for _ in 0..rounds(1, 5) {

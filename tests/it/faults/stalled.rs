@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use super::{admin_of, client, narrow, p99};
 use crate::commands::url_of;
 use crate::editing::{content_with, path_of};
-use crate::support::{Config, Held, OwnCluster, Proof, RegisteredEdge, Service, Socket, TestServer, eventually, is_pinned, rounds};
+use crate::support::{Config, Held, Proof, RegisteredEdge, Service, Socket, TestDb, TestServer, eventually, is_pinned, rounds};
 
 /// The promise: messages a second to all of them, and what may come of one that reads none of its own.
 const MESSAGES_A_SECOND: usize = 500;
@@ -97,6 +97,20 @@ async fn has_session(sql: &PgPool, edge: &RegisteredEdge) -> bool {
     has.bind(edge.id).fetch_one(sql).await.expect("asks")
 }
 
+/// Bytes between two sockets of this machine, as the kernel has them: those that wait to be sent, and those that wait to
+/// be read. None when the first one is closed.
+fn queued(from: SocketAddr, to: SocketAddr) -> Option<(String, String)> {
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("the kernel's list of sockets");
+    let queues = |from: SocketAddr, to: SocketAddr| {
+        let (from, to) = (format!(":{:04X}", from.port()), format!(":{:04X}", to.port()));
+        let words = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let found = words.into_iter().find(|words| words.len() > 4 && words[1].ends_with(&from) && words[2].ends_with(&to));
+        // Established, and not closed with bytes that still wait.
+        found.filter(|words| words[3] == "01").and_then(|words| words[4].split_once(':').map(|(tx, rx)| (tx.to_owned(), rx.to_owned())))
+    };
+    Some((queues(from, to)?.0, queues(to, from)?.1))
+}
+
 /// Puts more into the way of an edge than all buffers hold.
 async fn flood(sql: &PgPool, edge: &RegisteredEdge) {
     let flood = sqlx::query(
@@ -112,18 +126,18 @@ async fn an_edge_that_reads_nothing_hurts_only_itself() {
     let (count, a_second) = (rounds(20, 200), rounds(50, MESSAGES_A_SECOND));
     let during = Duration::from_secs(u64::try_from(rounds(4, 300)).expect("small"));
     let mut proof = Proof::of("P9", "messages to edges of which one is stalled");
-    let cluster = OwnCluster::start().await;
-    let admin = admin_of(&cluster).await;
+    let db = TestDb::create().await;
+    let admin = admin_of(db.options()).await;
     let (mut edges, decoration) = {
-        let t = TestServer::on(cluster.options(), Config::default()).await;
+        let t = TestServer::on(db.options(), Config::default()).await;
         let edges = RegisteredEdge::many(&t, count).await;
         let content = content_with("edit 0", json!({"lat": 1.0, "lng": 2.0}));
         (edges, admin.send(&t, Method::POST, "/api/v1/decorations", content).await.json())
     };
     let folder = tempfile::tempdir().expect("a folder");
-    let service = Service::start(&url_of(&cluster.options()), &folder.path().join("log"), &[], &[]);
+    let service = Service::start(&url_of(&db.options()), &folder.path().join("log"), &[], &[]);
     service.ready().await;
-    let sql = PgPoolOptions::new().max_connections(2).connect_lazy_with(cluster.options());
+    let sql = PgPoolOptions::new().max_connections(2).connect_lazy_with(db.options());
     let stalled = edges.pop().expect("one");
     let (times, ended) = (Arc::new(Times::default()), Arc::new(AtomicBool::new(false)));
     times.asked.lock().expect("not poisoned").push(Instant::now());
@@ -165,13 +179,19 @@ async fn an_edge_that_reads_nothing_hurts_only_itself() {
     let (before_kib, mut most_kib) = (service.memory_kib(), 0);
     let began = Instant::now();
     while began.elapsed() < during {
-        // From here on nobody reads what is written to it.
+        // From here on nobody reads what is written to it. It stalls when the buffers on the way take nothing more.
+        let MaybeTlsStream::Plain(stream) = socket.stream.get_ref() else { unreachable!("it was opened without TLS") };
+        let here = stream.local_addr().expect("an address");
         flood(&sql, &stalled).await;
-        let stopped = Instant::now();
+        let (mut stopped, mut on_the_way) = (Instant::now(), None);
         while has_session(&sql, &stalled).await {
             most_kib = most_kib.max(service.memory_kib());
+            let now = queued(service.address, here);
+            if now.is_some() && now != on_the_way {
+                (stopped, on_the_way) = (Instant::now(), now);
+            }
             assert!(stopped.elapsed() < 2 * LET_GO_WITHIN, "it is not let go");
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
         (stalls, longest) = (stalls + 1, longest.max(stopped.elapsed()));
         drop(socket);

@@ -10,7 +10,7 @@ use sqlx::ConnectOptions;
 use super::admin_of;
 use crate::commands::url_of;
 use crate::editing::content_with;
-use crate::support::{Account, Config, OwnCluster, Proof, RawConnection, RegisteredEdge, Service, Socket, TestServer, hello, rounds};
+use crate::support::{Account, Config, Proof, RawConnection, RegisteredEdge, Service, Socket, TestDb, TestServer, hello, rounds};
 
 const REQUESTS: usize = 50;
 /// The promise.
@@ -39,14 +39,14 @@ async fn end(connection: &mut RawConnection, body: &str) -> String {
 async fn a_stop_cuts_no_reply_tells_every_socket_and_ends_well() {
     let stops = rounds(1, 100);
     let mut proof = Proof::of("P7", "stops with 50 requests and 200 sockets");
-    let cluster = OwnCluster::start().await;
-    let admin = admin_of(&cluster).await;
+    let db = TestDb::create().await;
+    let admin = admin_of(db.options()).await;
     let edges = {
-        let t = TestServer::on(cluster.options(), Config::default()).await;
+        let t = TestServer::on(db.options(), Config::default()).await;
         RegisteredEdge::many(&t, 200).await
     };
     let folder = tempfile::tempdir().expect("a folder");
-    let mut service = Service::start(&url_of(&cluster.options()), &folder.path().join("log"), &[], &[]);
+    let mut service = Service::start(&url_of(&db.options()), &folder.path().join("log"), &[], &[]);
     let mut longest = Duration::ZERO;
     for stop in 0..stops {
         if stop > 0 {
@@ -88,7 +88,7 @@ async fn a_stop_cuts_no_reply_tells_every_socket_and_ends_well() {
         proof.measured(format!("0 cut replies, all sockets 1012; longest {longest:.2?}"));
     }
     // Whoever was answered 201 finds it there.
-    let mut connection = cluster.options().connect().await.expect("connects");
+    let mut connection = db.options().connect().await.expect("connects");
     let written: i64 = sqlx::query_scalar("SELECT count(*) FROM ar.decorations WHERE name LIKE 'stop %'")
         .fetch_one(&mut connection)
         .await
