@@ -1,5 +1,5 @@
 # ar-supervisor: `make run` and `make test` do all the set-up they need.
-.PHONY: help run test browser smooth lint bench compare fuzz qgis setup page sqlx
+.PHONY: help run test soak browser smooth lint bench compare fuzz qgis setup page sqlx
 DATA_DIR ?= .dev-data
 CARGO_FLAGS ?= --locked
 
@@ -16,6 +16,10 @@ test: setup ## Run all tests, on a private PostgreSQL and in a real browser
 	cargo test $(CARGO_FLAGS) --lib --bins --test it
 	cargo test $(CARGO_FLAGS) --doc
 	@$(MAKE) --no-print-directory browser
+
+soak: setup ## Prove every promise at its full number and print the table; SOAK=P4,P9 proves some (hours)
+	@.ci/npm browser
+	cargo test $(CARGO_FLAGS) --test soak
 
 browser: setup ## Run the tests of the admin page in Chromium; PICTURES=1 renews the README's pictures
 	@.ci/npm browser

@@ -19,6 +19,9 @@ mod keys;
 pub mod lifecycle;
 pub mod maps;
 pub mod metrics;
+#[cfg(test)]
+#[path = "../tests/it/support/promise.rs"]
+mod promise;
 pub mod regions;
 pub mod state;
 mod sync;

@@ -16,6 +16,7 @@ use super::machine::{Act, Batch, Change, Entry, Machine, Weight};
 use crate::commands::simulate::content::Content;
 use crate::commands::simulate::protocol::{self, Checkpoint, Digests, Inventory, Mode, Put, Removal, SnapshotPart, SyncAck};
 use crate::commands::simulate::random::Random;
+use crate::promise::Proof;
 
 /// What a decoration says: its version, as the edge's fingerprint has it.
 impl Weight for u64 {
@@ -478,8 +479,11 @@ fn seeds(few: u64) -> impl Iterator<Item = u64> {
 /// Sockets keep their order and lose nothing but what was on its way when they break: ten seconds are enough.
 #[test]
 fn after_faults_every_edge_holds_what_it_should_within_ten_seconds() {
+    let mut proof = Proof::of("P2", "seeds of the state machine, 10 s of calm").seeded(0);
     for seed in seeds(60) {
         let faults = faults_after(seed, false, 10_000);
+        proof.tried(1);
+        proof.failed(usize::from(!faults.is_empty()));
         assert!(faults.is_empty(), "seed {seed}: {faults:#?}");
     }
 }
@@ -487,8 +491,11 @@ fn after_faults_every_edge_holds_what_it_should_within_ten_seconds() {
 /// Whatever repeats, loses and reorders messages in between: then answers are waited for.
 #[test]
 fn mangled_messages_have_one_effect() {
+    let mut proof = Proof::of("P3", "seeds of the state machine, mangled").seeded(0);
     for seed in seeds(60) {
         let faults = faults_after(seed, true, 40_000);
+        proof.tried(1);
+        proof.failed(usize::from(!faults.is_empty()));
         assert!(faults.is_empty(), "seed {seed}: {faults:#?}");
     }
 }

@@ -29,7 +29,9 @@ pub(super) struct Log<S> {
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Log<S> {
     pub(super) fn new(config: &LogConfig) -> Self {
-        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        // An event that cannot be written, because the disk of the log is full, is lost. Telling of that on standard error, as
+        // is done otherwise, would panic.
+        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
         let lines = match config.format {
             LogFormat::Json => {
                 lines.json().flatten_event(true).with_current_span(true).with_span_list(false).fmt_fields(SpanMembers).boxed()

@@ -1,14 +1,14 @@
 //! What `nearby` answers, against the distance of every decoration by GeographicLib: thousands of viewpoints
 //! at poles, on the antimeridian, in crowds, and with decorations right at the limit.
 //!
-//! `AR_TEST_QUERIES=100000` asks the full number.
+//! `AR_TEST_FULL=1` asks the full number.
 
 use std::collections::HashMap;
 
 use ar_supervisor::geo::LatLng;
 use geographiclib_rs::{DirectGeodesic, Geodesic};
 
-use crate::support::{Random, TestServer, geodesic, position, query_count};
+use crate::support::{Proof, Random, TestServer, geodesic, position, query_count};
 
 /// How near to the limit an answer may go either way.
 const TOLERANCE_M: f64 = 0.01;
@@ -73,7 +73,8 @@ async fn nearby_equals_brute_force() {
     let ids = t.decoration("").insert_at_each(&places).await;
     let known: Vec<(LatLng, [f64; 3], String)> =
         places.iter().zip(ids).map(|(place, id)| (*place, unit_vector(*place), id.to_string())).collect();
-    let tries = query_count();
+    let tries = query_count(100_000);
+    let mut proof = Proof::of("P14", "viewpoints against GeographicLib").seeded(random.seed());
     let (mut wrong, mut found, mut at_limit) = (Vec::new(), 0, 0);
     for _ in 0..tries {
         let (viewer, radius_m) = viewpoint(&mut random, &places);
@@ -114,6 +115,9 @@ async fn nearby_equals_brute_force() {
         }
         wrong.extend(answered.keys().map(|id| format!("{asked}: {id} is nowhere")));
     }
+    proof.tried(tries);
+    proof.failed(wrong.len());
+    proof.measured(format!("{found} decorations found, {at_limit} within 2 cm of the limit"));
     println!("{tries} tries, {} failures; {found} decorations found, {at_limit} within 2 cm of the limit", wrong.len());
     assert!(wrong.is_empty(), "{} of {tries}: {:#?}", wrong.len(), &wrong[..wrong.len().min(20)]);
     assert!(at_limit > tries / 4, "the limit is really tried: {at_limit}");

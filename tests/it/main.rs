@@ -18,6 +18,7 @@ mod discovery;
 mod edge_check;
 mod edges;
 mod editing;
+mod faults;
 mod http_basics;
 mod hub;
 mod import;

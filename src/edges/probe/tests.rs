@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::config::Dialable;
+use crate::promise::Proof;
 
 const QUICK: Limits = Limits { connect: Duration::from_millis(300), total: Duration::from_millis(600) };
 
@@ -165,6 +166,7 @@ async fn it_dials_nothing_that_policy_forbids() {
     let hosts: Vec<&str> =
         hosts.split_whitespace().chain(TREACHEROUS.iter().map(|(name, _)| *name)).chain(["LOCALHOST", "Loopback.Test"]).collect();
     assert!(hosts.len() >= 40);
+    let mut proof = Proof::of("P22", "URLs that policy forbids, each plain and with TLS, under two lists");
     for allow in [&[][..], &["edge.internal", "10.20.0.0/16", "2001:db8:1::/48"]] {
         let prober = prober(allow, TREACHEROUS);
         for host in &hosts {
@@ -175,8 +177,11 @@ async fn it_dials_nothing_that_policy_forbids() {
             let is_name = matches!(plain.host(), Some(Host::Domain(_)));
             let expected = if is_name { Outcome::ForbiddenUrl } else { Outcome::ForbiddenAddress };
             assert_eq!(prober.probe(&plain).await.outcome, expected, "{plain}");
+            proof.tried(2);
         }
     }
+    proof.failed(canary.connections());
+    proof.measured(format!("{} hosts, {} connections to the canary", hosts.len(), canary.connections()));
     assert_eq!(canary.connections(), 0);
 }
 
@@ -206,6 +211,7 @@ fn what_looks_like_an_address_and_is_none_is_no_url() {
 
 #[tokio::test]
 async fn a_name_is_looked_up_once_and_judged_each_time() {
+    let mut proof = Proof::of("P22", "checks with a name that is bound anew");
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
     // Good at first; from then on the same socket by an address that is not listed.
@@ -220,6 +226,7 @@ async fn a_name_is_looked_up_once_and_judged_each_time() {
     let url = url(&format!("https://rebinding.test:{}/", server.port));
     assert_eq!(prober.probe(&url).await.outcome, Outcome::Good);
     assert_eq!(asked.load(Ordering::SeqCst), 1, "between judging and dialling nobody asks again");
+    proof.tried(4);
     for tries in 2..5 {
         assert_eq!(prober.probe(&url).await.outcome, Outcome::ForbiddenAddress);
         assert_eq!(asked.load(Ordering::SeqCst), tries, "no connection is kept, and no address");

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use serde_json::json;
 
-use crate::support::{Answer, Config, PASSWORD, TestServer, rounds};
+use crate::support::{Answer, Config, PASSWORD, Proof, TestServer, rounds};
 
 /// A client whose connections come from another address of the loopback network.
 fn client_from(address: [u8; 4]) -> reqwest::Client {
@@ -40,6 +40,7 @@ async fn a_guesser_who_rotates_forwarded_addresses_is_one_guesser() {
     let (eve, ada) = (client_from([127, 0, 7, 7]), client_from([127, 0, 0, 2]));
     let started = std::time::Instant::now();
     let count = rounds(1_000, 10_000);
+    let mut proof = Proof::of("P21", "guesses with forged addresses");
     let mut refused = 0;
     for number in 0..count {
         let answer = guess(&t, &eve, &email, &format!("wrong guess {number}"), &rotating(number)).await;
@@ -54,6 +55,8 @@ async fn a_guesser_who_rotates_forwarded_addresses_is_one_guesser() {
     }
     let minutes = started.elapsed().as_secs() / 60 + 1;
     let hashes = t.state.accounts.hashes_done();
+    proof.tried(count);
+    proof.measured(format!("{hashes} hashes in {minutes} min; the owner got in"));
     println!("{count} guesses, {refused} refused, {hashes} hashes in {:?}", started.elapsed());
     assert!(hashes <= 30 * minutes, "{hashes} hashes in {minutes} min");
     guess(&t, &ada, &email, PASSWORD, "203.0.113.9").await.ok();
@@ -64,6 +67,7 @@ async fn guessers_from_everywhere_do_not_lock_the_owner_out() {
     // Behind a proxy that is trusted, what it appends counts: each guess comes from another address.
     let (t, email) = with_owner(Config::of("TRUSTED_PROXIES", "127.0.0.0/8")).await;
     let proxy = client_from([127, 0, 0, 1]);
+    let mut proof = Proof::of("P21", "guesses from as many addresses");
     let count = rounds(1_000, 10_000);
     let started = std::time::Instant::now();
     for number in 0..count {
@@ -74,6 +78,8 @@ async fn guessers_from_everywhere_do_not_lock_the_owner_out() {
     }
     let minutes = started.elapsed().as_secs() / 60 + 1;
     let hashes = t.state.accounts.hashes_done();
+    proof.tried(count);
+    proof.measured(format!("{hashes} hashes in {minutes} min; the owner got in"));
     println!("{count} guesses from as many addresses, {hashes} hashes in {:?}", started.elapsed());
     assert!(hashes <= 30 * minutes, "{hashes} hashes in {minutes} min");
     sqlx::query("UPDATE ar.user_sessions SET ip_address = '192.0.2.10'").execute(&t.sql).await.expect("his network");

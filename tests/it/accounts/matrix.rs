@@ -9,7 +9,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::forged;
-use crate::support::{Account, Answer, PASSWORD, TestServer};
+use crate::support::{Account, Answer, PASSWORD, Proof, TestServer};
 
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -217,6 +217,7 @@ async fn every_route_lets_in_whom_it_should_and_nobody_else() {
     let cast = cast(&t).await;
     let document = t.get("/openapi.json").await.ok().json();
     let rows = rows();
+    let mut proof = Proof::of("P19", "cells of route and actor");
     let mut cells = 0;
     let mut wrong = Vec::new();
     let mut published = 0;
@@ -255,6 +256,9 @@ async fn every_route_lets_in_whom_it_should_and_nobody_else() {
         }
     }
     println!("{published} routes, {cells} cells, {} wrong", wrong.len());
+    proof.tried(cells);
+    proof.failed(wrong.len());
+    proof.measured(format!("{published} routes"));
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert_eq!(published, rows.len(), "a row of a route that is gone");
 }

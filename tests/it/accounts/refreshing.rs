@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Account, Answer, Config, TestServer, eventually, rounds};
+use crate::support::{Account, Answer, Config, Proof, TestServer, eventually, rounds};
 
 async fn refresh(t: &TestServer, token: &str) -> Answer {
     t.post("/api/v1/auth/refresh", json!({"refresh_token": token})).await
@@ -104,7 +104,9 @@ async fn sixty_four_at_once_on_two_instances_agree_on_one_successor() {
 pub(crate) async fn agree_on_one_successor(a: &TestServer, b: &TestServer, count: usize) {
     let ada = a.user().await;
     let mut live = ada.refresh_token.clone();
+    let mut proof = Proof::of("P16", "rounds of 64 refreshes at once");
     for round in 0..count {
+        proof.tried(1);
         let asking = (0..64).map(|i| refresh(if i % 2 == 0 { a } else { b }, &live));
         let answers = futures_util::future::join_all(asking).await;
         // Some may have to come back later; none may be refused.
@@ -128,7 +130,9 @@ async fn a_logout_among_refreshes_leaves_nothing_alive() {
 /// So many refresh at once, on both instances, while one signs out.
 pub(crate) async fn leave_nothing_alive(a: &TestServer, b: &TestServer, at_once: usize, count: usize) {
     let user = a.user().await;
+    let mut proof = Proof::of("P16", "logouts among refreshes");
     for round in 0..count {
+        proof.tried(1);
         let ada = Account::sign_in(a, &user.email, crate::support::PASSWORD).await;
         let refreshing = (0..at_once).map(|i| refresh(if i % 2 == 0 { a } else { b }, &ada.refresh_token));
         let (answers, logout) = tokio::join!(futures_util::future::join_all(refreshing), ada.ask(b, Method::POST, "/api/v1/auth/logout"));

@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 
-use crate::support::{Account, Config, PASSWORD, TestServer, config_of, eventually, rounds};
+use crate::support::{Account, Config, PASSWORD, Proof, TestServer, config_of, eventually, rounds};
 
 /// What is promised.
 const LATEST: Duration = Duration::from_secs(5);
@@ -34,7 +34,9 @@ async fn every_end_is_known_on_the_other_instance() {
     let change = async |id: uuid::Uuid, body: Value| admin.send(&a, Method::PATCH, &format!("/api/v1/users/{id}"), body).await;
     let mut slowest = Duration::ZERO;
     let trials = rounds(3, 25);
+    let mut proof = Proof::of("P18", "logouts, new passwords, demotions and disablings");
     for trial in 0..trials {
+        proof.tried(4);
         let user = a.user().await;
         let other = a.admin().await;
         let phone = Account::sign_in(&a, &user.email, PASSWORD).await;
@@ -64,6 +66,7 @@ async fn every_end_is_known_on_the_other_instance() {
         slowest = [slowest, logout, password, demotion, disabling].into_iter().max().expect("some");
     }
     println!("{} trials, slowest {slowest:?}", 4 * trials);
+    proof.measured(format!("slowest {slowest:.2?}"));
     assert!(slowest < LATEST, "{slowest:?}");
 }
 

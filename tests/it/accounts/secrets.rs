@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{TestDb, eventually};
+use crate::support::{Proof, TestDb, eventually};
 
 const JWT_SECRET: &str = "canary0jwt1secret2x9Qm0dX7tLw2pRz8s";
 const PASSWORDS: [&str; 4] = ["canary password seven gears", "canary wrong password xyz", "canary next password wheel", "canary weak"];
@@ -88,6 +88,7 @@ fn text(value: &Value) -> String {
 async fn neither_the_log_nor_an_error_tells_a_secret() {
     let db = TestDb::create().await;
     let mut server = Server::start(&db).await;
+    let mut proof = Proof::of("P23", "secrets searched for in the log and in errors");
     let mut canaries: Vec<String> = PASSWORDS.map(str::to_owned).to_vec();
     canaries.extend([JWT_SECRET, EMAIL, "canary-database-password", "52.98765", "13.12345"].map(str::to_owned));
     let [password, wrong, next, weak] = PASSWORDS;
@@ -143,7 +144,9 @@ async fn neither_the_log_nor_an_error_tells_a_secret() {
     let (log, errors) = server.stop();
     assert!(log.lines().count() > 50 && log.contains("TRACE") | log.contains("DEBUG"), "the log was open: {} lines", log.lines().count());
     assert!(errors.matches("\"code\"").count() >= 10, "errors were made: {errors}");
+    proof.measured(format!("{} lines of log, {} bytes of errors", log.lines().count(), errors.len()));
     for canary in &canaries {
+        proof.tried(1);
         assert!(!log.contains(canary.as_str()), "the log tells {canary}: {:?}", log.lines().find(|line| line.contains(canary.as_str())));
         assert!(!errors.contains(canary.as_str()), "an error tells {canary}");
     }

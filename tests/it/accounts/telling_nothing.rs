@@ -4,7 +4,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Answer, TestServer, rounds};
+use crate::support::{Answer, Proof, TestServer, rounds};
 
 /// What a stranger can see of an answer: all but the request's own id and the time.
 fn seen(answer: &Answer) -> (u16, Vec<(String, String)>, String) {
@@ -22,7 +22,9 @@ async fn unknown_disabled_and_wrong_are_one_answer_and_one_hash() {
     let (admin, known, disabled) = (t.admin().await, t.user().await, t.user().await);
     admin.send(&t, Method::PATCH, &format!("/api/v1/users/{}", disabled.id), json!({"is_active": false})).await.ok();
     let pairs = rounds(20, 500);
+    let mut proof = Proof::of("P20", "logins of four kinds, compared");
     for number in 0..pairs {
+        proof.tried(1);
         let mut answers = Vec::new();
         let right = crate::support::PASSWORD.to_owned();
         let wrong = format!("a wrong password {number}");

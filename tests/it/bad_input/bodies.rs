@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use super::api::{example_edge_key, filled_in, served};
-use crate::support::{Answer, RawConnection, TestServer};
+use crate::support::{Answer, Proof, RawConnection, TestServer};
 
 /// A route that takes a JSON body.
 struct BodyRoute {
@@ -230,6 +230,7 @@ async fn the_examples_of_all_bodies_can_be_read() {
 async fn every_bad_value_of_every_field_is_refused_and_named() {
     let (t, routes) = with_bodies().await;
     let (mut tries, mut wrong) = (0, Vec::new());
+    let mut proof = Proof::of("P13", "bad values in every field of every body");
     for route in &routes {
         for field in &route.fields {
             let missing = if field.required { vec![(None, 400)] } else { Vec::new() };
@@ -251,6 +252,8 @@ async fn every_bad_value_of_every_field_is_refused_and_named() {
         }
     }
     println!("{tries} tries, {} wrong", wrong.len());
+    proof.tried(tries);
+    proof.failed(wrong.len());
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 

@@ -2,6 +2,7 @@
 
 use super::api::served;
 use super::corpus::{bad_values, good_values};
+use crate::support::Proof;
 
 #[tokio::test]
 async fn the_examples_of_the_document_work() {
@@ -21,6 +22,7 @@ async fn every_bad_value_of_every_parameter_is_refused_and_named() {
     let (t, routes) = served().await;
     let mut wrong = Vec::new();
     let mut tries = 0;
+    let mut proof = Proof::of("P13", "bad values in every parameter");
     for route in routes {
         for parameter in &route.query {
             for (value, status) in bad_values(parameter) {
@@ -43,6 +45,8 @@ async fn every_bad_value_of_every_parameter_is_refused_and_named() {
         }
     }
     println!("{tries} tries, {} wrong", wrong.len());
+    proof.tried(tries);
+    proof.failed(wrong.len());
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 use super::{HERE, check_places, edge, locate, number, put, run, session, set_device, set_edge};
-use crate::support::{Account, Config, TestServer, eventually};
+use crate::support::{Account, Config, Proof, TestServer, eventually};
 
 /// Devices of a lost edge are elsewhere within this.
 const LATEST: Duration = Duration::from_secs(10);
@@ -112,6 +112,7 @@ async fn silence_ends_a_connection_and_frees_its_place() {
 #[tokio::test]
 async fn exact_positions_are_forgotten_after_their_time() {
     let t = TestServer::start_with(Config::of("DEVICE_PING_TIMEOUT", "3s").and("LOCATION_RETENTION", "60s")).await;
+    let mut proof = Proof::of("P24", "positions after their time");
     let user = t.user().await;
     edge(&t, HERE, 10).await;
     put(&t, &user, "old", json!({"lat": 52.52, "lng": 13.405, "accuracy_meters": 5, "app_version": "1"})).await.ok();
@@ -120,6 +121,7 @@ async fn exact_positions_are_forgotten_after_their_time() {
     set_device(&t, "old", "positioned_at = now() - interval '61 s'").await;
     let kept = "SELECT count(*) FROM ar.device_connections WHERE coalesce(position::text, cell_centre::text, h3_r7::text, h3_r9::text, accuracy_meters::text, recorded_at::text, edge_chosen_cell::text) IS NOT NULL";
     eventually("the old one is forgotten", async || (number(&t, kept).await == 1).then_some(())).await;
+    proof.tried(1);
     let device = user.get(&t, "/api/v1/devices/old").await.ok().json();
     assert_eq!(
         (&device["lat"], &device["lng"], &device["h3_r9"], &device["app_version"]),

@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{content, content_with, path_of};
-use crate::support::{Account, Answer, Config, TestServer, rounds};
+use crate::support::{Account, Answer, Config, Proof, TestServer, rounds};
 
 async fn keyed(t: &TestServer, account: &Account, key: &str, content: &Value) -> Answer {
     Answer::of(account.request(t, Method::POST, "/api/v1/decorations").header("idempotency-key", key).json(content)).await
@@ -42,10 +42,13 @@ async fn every_success_among_many_writers_is_a_version_of_its_own() {
     let made = admin.send(&a, Method::POST, "/api/v1/decorations", content("gate")).await.json();
     let path = path_of(&made);
     let (writers, edits) = (32, rounds(5, 200));
+    let mut proof = Proof::of("P25", "edits of one decoration by 32 writers");
     let editing = (0..writers).map(|writer| edit_repeatedly(if writer % 2 == 0 { &a } else { &b }, &admin, &path, writer, edits));
     let versions: Vec<(i64, String)> = futures_util::future::join_all(editing).await.into_iter().flatten().collect();
     let distinct: BTreeSet<i64> = versions.iter().map(|(version, _)| *version).collect();
     let successes = i64::try_from(versions.len()).expect("fits");
+    proof.tried(versions.len());
+    proof.failed(versions.len() - distinct.len());
     println!("{writers} writers, {successes} successes, {} versions", distinct.len());
     assert_eq!(distinct, (2..=successes + 1).collect::<BTreeSet<_>>(), "each success is one version, none is lost");
     let last = admin.get(&a, &path).await.ok().json();
@@ -112,7 +115,9 @@ async fn the_same_request_many_times_at_once_has_one_effect() {
     let a = TestServer::start().await;
     let b = TestServer::on(a.db().options(), Config::default()).await;
     let admin = a.admin().await;
+    let mut proof = Proof::of("P25", "creations with one key, 16 at once");
     for round in 0..rounds(5, 100) {
+        proof.tried(1);
         let key = format!("k-{round}");
         let body = content(&key);
         let asking = (0..16).map(|i| keyed(if i % 2 == 0 { &a } else { &b }, &admin, &key, &body));

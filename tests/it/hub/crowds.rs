@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 
-use crate::support::{RegisteredEdge, Socket, TestServer, eventually, hello, rounds};
+use crate::support::{Proof, RegisteredEdge, Socket, TestServer, eventually, hello, rounds};
 
 /// Edges put in by SQL, with keys made by the API for a few: as many sockets as edges.
 async fn edges(t: &TestServer, count: usize) -> Vec<RegisteredEdge> {
@@ -24,12 +24,15 @@ async fn edges(t: &TestServer, count: usize) -> Vec<RegisteredEdge> {
 async fn a_herd_that_lost_its_sockets_is_soon_back() {
     let t = TestServer::start().await;
     let edges = edges(&t, rounds(100, 1_000)).await;
+    let mut proof = Proof::of("P11", "sockets dropped at once");
     let connect = async || join_all(edges.iter().map(|edge| async { edge.connect(&t).await.0 })).await;
     let sockets = connect().await;
     assert_eq!(t.state.hub.sockets(), edges.len());
     drop(sockets);
     let started = Instant::now();
     let sockets = connect().await;
+    proof.tried(edges.len());
+    proof.measured(format!("all back in {:.2?}", started.elapsed()));
     assert!(started.elapsed() < Duration::from_mins(1), "{:?}", started.elapsed());
     eventually("the old sockets have ended", async || (t.state.hub.sockets() == edges.len()).then_some(())).await;
     let sessions: i64 = sqlx::query_scalar("SELECT count(*) FROM ar.edge_sessions").fetch_one(&t.sql).await.expect("counts");

@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::ConnectOptions;
 
-use crate::support::{Answer, Config, OwnCluster, RegisteredEdge, TestServer, edge_body, eventually, health_update, rounds};
+use crate::support::{Answer, Config, OwnCluster, Proof, RegisteredEdge, TestServer, edge_body, eventually, health_update, rounds};
 
 #[tokio::test]
 async fn a_restart_of_the_database_closes_no_socket_and_lets_nobody_fall() {
@@ -69,7 +69,9 @@ async fn positions_that_were_answered_survive_a_crash_of_the_database() {
     let t = Arc::new(TestServer::on(cluster.options(), Config::default()).await);
     let (admin, user) = (t.admin().await, t.user().await);
     RegisteredEdge::create(&t, &admin, edge_body("a", 1.0, 2.0)).await;
+    let mut proof = Proof::of("P1", "crashes of the database under 20 phones");
     for round in 0..rounds(1, 20) {
+        proof.tried(1);
         let ended = Arc::new(AtomicBool::new(false));
         let phones: Vec<_> = (0..20)
             .map(|n| {

@@ -191,9 +191,27 @@ impl OwnCluster {
         self.cluster.options("postgres")
     }
 
+    /// Its Unix socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.cluster.socket_dir().join(".s.PGSQL.5432")
+    }
+
+    /// The tests' clusters do not wait for their log. From now on new connections do: for tests that kill them.
+    pub(crate) async fn wait_for_its_log(&self) {
+        let mut connection = self.options().connect().await.expect("connects");
+        run(&mut connection, "ALTER DATABASE postgres SET synchronous_commit = on".to_owned()).await;
+    }
+
     /// Stops the server, as an operator or a crash would: `fast` or `immediate`.
     pub(crate) async fn stop(&self, mode: &'static str) {
         self.pg_ctl(&["-m", mode, "-w", "stop"]).await;
+    }
+
+    /// Whether it takes connections, or will as soon as it has recovered by itself.
+    pub(crate) fn is_up(&self) -> bool {
+        let file = std::fs::read_to_string(self.cluster.data_dir().join("postmaster.pid")).unwrap_or_default();
+        let pid = file.lines().next().unwrap_or_default().trim().to_owned();
+        !pid.is_empty() && Path::new("/proc").join(pid).exists()
     }
 
     /// Kills its first process, as the kernel does when memory is short; the others end by themselves, some later.

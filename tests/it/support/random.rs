@@ -2,7 +2,10 @@
 
 /// `SplitMix64` (Steele, Lea, Flood 2014): small, and good enough to choose places.
 #[derive(Clone, Debug)]
-pub(crate) struct Random(u64);
+pub(crate) struct Random {
+    seed: u64,
+    state: u64,
+}
 
 impl Random {
     /// From `AR_TEST_SEED`, else from the clock; says which, for repeating a failure.
@@ -13,18 +16,23 @@ impl Random {
             Err(_not_set) => now.as_secs() ^ u64::from(now.subsec_nanos()).rotate_left(32),
         };
         println!("{what}: AR_TEST_SEED={seed}");
-        Self(seed)
+        Self::of(seed)
     }
 
     /// From a seed that another one gave.
     pub(crate) fn of(seed: u64) -> Self {
-        Self(seed)
+        Self { seed, state: seed }
+    }
+
+    /// What it began with.
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed
     }
 
     /// Any 64 bits.
     pub(crate) fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
+        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.state;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         z ^ (z >> 31)
@@ -53,10 +61,10 @@ pub(crate) fn rounds(small: usize, full: usize) -> usize {
     if std::env::var("AR_TEST_FULL").is_ok_and(|text| text == "1") { full } else { small }
 }
 
-/// How many random queries to ask: `AR_TEST_QUERIES`, else enough for some seconds. 100,000 is the full number.
-pub(crate) fn query_count() -> usize {
+/// How many random queries to ask: `AR_TEST_QUERIES`, else enough for some seconds, or as many as is promised.
+pub(crate) fn query_count(full: usize) -> usize {
     match std::env::var("AR_TEST_QUERIES") {
         Ok(text) => text.parse().expect("AR_TEST_QUERIES is a whole number"),
-        Err(_not_set) => 2_000,
+        Err(_not_set) => rounds(2_000, full),
     }
 }

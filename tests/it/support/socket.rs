@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -41,6 +43,19 @@ impl RegisteredEdge {
         let edge = answer.json();
         let text = |name: &str| edge[name].as_str().expect("a text").to_owned();
         Self { id: text("id").parse().expect("a UUID"), key: text("edge_key") }
+    }
+
+    /// Registers many by SQL, each with a key and a small area at one place.
+    pub(crate) async fn many(server: &TestServer, count: usize) -> Vec<Self> {
+        let mut edges = Vec::new();
+        for _ in 0..count {
+            let id = server.edge("many").at(1.0, 2.0).radius_km(0.1).insert().await;
+            let secret = id.simple().to_string().into_bytes();
+            let insert = sqlx::query("INSERT INTO ar.edge_keys (id, edge_server_id, key_hash) VALUES ($1, $1, sha256($2))");
+            insert.bind(id).bind(&secret).execute(&server.sql).await.expect("the key goes in");
+            edges.push(Self { id, key: format!("ek_{id}_{}", URL_SAFE_NO_PAD.encode(secret)) });
+        }
+        edges
     }
 
     /// Opens its socket.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::delivering::{at, create, import, live, put, settled};
 use crate::editing::{content_with, path_of};
-use crate::support::{Config, Held, HoldingEdge, RegisteredEdge, Talk, TestServer, edge_body, eventually, rounds};
+use crate::support::{Config, Held, HoldingEdge, Proof, RegisteredEdge, Talk, TestServer, edge_body, eventually, rounds};
 
 /// Ends every connection that listens for notices, as a database or a network does; how many there were.
 async fn kill_listeners(t: &TestServer) -> i64 {
@@ -36,6 +36,7 @@ pub(crate) async fn come_to_edges_without_notices(t: &TestServer, other: &TestSe
         settled(&t.sql, edge).await;
     }
     let (mut longest, mut killed) = (Duration::ZERO, 0);
+    let mut proof = Proof::of("P4", "rounds of killed listeners, edges on another instance");
     for round in 1..=rounds {
         killed += kill_listeners(t).await;
         // Before, while and after they listen again.
@@ -60,6 +61,8 @@ pub(crate) async fn come_to_edges_without_notices(t: &TestServer, other: &TestSe
             .await;
         }
         longest = longest.max(written.elapsed());
+        proof.tried(1);
+        proof.measured(format!("{killed} listeners killed, longest {longest:.2?}"));
     }
     println!("{rounds} rounds, {killed} listeners killed, the longest took {longest:?}");
     assert!(killed >= i64::try_from(rounds).expect("few"), "there were listeners to kill: {killed}");

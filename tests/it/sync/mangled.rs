@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::delivering::{at, create, put, settled};
 use super::routes::run;
 use crate::editing::{content_with, path_of};
-use crate::support::{Config, Held, HoldingEdge, Random, RegisteredEdge, TestServer, edge_body, eventually, rounds};
+use crate::support::{Config, Held, HoldingEdge, Proof, Random, RegisteredEdge, TestServer, edge_body, eventually, rounds};
 
 /// Messages that are remembered, to be sent again.
 const REMEMBERED: usize = 50;
@@ -132,6 +132,7 @@ async fn mangle(mut from: impl Stream<Item = Result<Message, Error>> + Unpin, mu
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn duplicated_reordered_and_replayed_messages_have_one_effect_and_no_version_falls() {
     let mut random = Random::seeded("mangled messages");
+    let mut proof = Proof::of("P3", "messages duplicated, reordered and replayed").seeded(random.seed());
     let mangling = Arc::new(Mangling {
         random: Mutex::new(Random::of(random.bits())),
         messages: AtomicUsize::new(0),
@@ -194,6 +195,7 @@ async fn duplicated_reordered_and_replayed_messages_have_one_effect_and_no_versi
         count(&mangling.reordered),
         count(&mangling.replayed)
     );
+    proof.tried(count(&mangling.messages));
     for edge in &edges {
         settled(&t.sql, edge).await;
         let held = edge.held();
@@ -213,5 +215,6 @@ async fn duplicated_reordered_and_replayed_messages_have_one_effect_and_no_versi
     }
     assert!(edges[0].held().items.contains_key(&refused.expect("one was refused")));
     let falls: i64 = sqlx::query_scalar("SELECT count(*) FROM public.falls").fetch_one(&t.sql).await.expect("counts");
+    proof.failed(usize::try_from(falls).expect("few"));
     assert_eq!(falls, 0, "numbers that fell, and refusals that counted twice");
 }

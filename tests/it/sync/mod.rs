@@ -15,4 +15,4 @@ mod status;
 mod surviving;
 mod wanted;
 
-pub(crate) use books::{every_pair_is_right, holds_its_books};
+pub(crate) use books::{every_pair_is_right, holds_its_books, wrong_pairs};

@@ -17,7 +17,7 @@ use self::attacks::ATTACKS;
 use self::questions::Questions;
 use self::worlds::{Variant, World};
 use super::analyst;
-use crate::support::{Random, rounds};
+use crate::support::{Proof, Random, rounds};
 
 /// What a question is answered, as text: sorted lines, or the error.
 async fn answer(connection: &mut PgConnection, question: &str) -> Result<Vec<String>, String> {
@@ -86,12 +86,16 @@ impl Trial {
 #[tokio::test]
 async fn no_question_tells_worlds_apart_that_differ_in_less_than_a_crowd() {
     let mut trial = Trial::of(&[Variant::Plain, Variant::Shuffled, Variant::OneMore], "").await;
-    let mut questions = Questions::over(&mut trial.worlds[0].1, Random::seeded("privacy")).await;
+    let random = Random::seeded("privacy");
+    let mut proof = Proof::of("P24", "random questions in three worlds").seeded(random.seed());
+    let mut questions = Questions::over(&mut trial.worlds[0].1, random).await;
     let (known, count) = (trial.worlds[0].0.known.clone(), rounds(150, 1_000));
     for _ in 0..count {
         let (question, compare) = questions.next(&known);
         trial.ask(&question, compare).await;
     }
+    proof.tried(count);
+    proof.failed(trial.leaks.len());
     println!("P24: {count} questions in three worlds, {} of {} answered", trial.answered, trial.asked * 3);
     assert!(trial.leaks.is_empty(), "{:#?}", trial.leaks);
     // Questions that mostly fail would show nothing.
@@ -103,6 +107,7 @@ async fn no_question_tells_worlds_apart_that_differ_in_less_than_a_crowd() {
 async fn nothing_beside_the_views_tells_where_anybody_is() {
     let mut trial = Trial::of(&[Variant::Plain, Variant::Shuffled], "").await;
     let cells = trial.worlds[0].0.known.cells.clone();
+    let mut proof = Proof::of("P24", "attacks beside the views");
     // The service at work: a device is locked by name, in a statement that says where it is.
     let mut at_work = Vec::new();
     for (world, _) in &trial.worlds {
@@ -115,6 +120,8 @@ async fn nothing_beside_the_views_tells_where_anybody_is() {
     for &(attack, compare) in ATTACKS {
         trial.ask(&attack.replace("{small}", &cells[0].to_string()), compare).await;
     }
+    proof.tried(ATTACKS.len());
+    proof.failed(trial.leaks.len());
     assert!(trial.leaks.is_empty(), "{:#?}", trial.leaks);
 }
 
@@ -138,6 +145,7 @@ async fn random_questions_find_a_view_that_leaks() {
 async fn differences_of_sums_are_nothing_or_a_crowd() {
     let mut trial = Trial::of(&[Variant::Plain], "").await;
     let mut random = Random::seeded("differences");
+    let mut proof = Proof::of("P24", "differences of sums").seeded(random.seed());
     let known = trial.worlds[0].0.known.clone();
     let (_, connection) = &mut trial.worlds[0];
     let (mut crowds, count) = (0, rounds(60, 400));
@@ -165,6 +173,7 @@ async fn differences_of_sums_are_nothing_or_a_crowd() {
         let difference: i64 = answer(connection, &question).await.expect("answers")[0].parse().expect("a number");
         assert!(difference == 0 || difference >= 10, "{difference}: {question}");
         crowds += usize::from(difference >= 10);
+        proof.tried(1);
     }
     assert!(crowds * 4 > count, "{crowds} of {count} differences were of anybody at all");
 }
