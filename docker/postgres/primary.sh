@@ -20,7 +20,7 @@ ALTER ROLE ar_analyst SET default_transaction_read_only = on;
 ALTER ROLE ar_analyst SET statement_timeout = '30s';
 ALTER ROLE ar_analyst SET search_path = gis, public;
 CREATE ROLE replicator LOGIN REPLICATION PASSWORD :'replication_password';
-SELECT pg_create_physical_replication_slot('replica');
+SELECT pg_create_physical_replication_slot('replica') \g /dev/null
 SQL
 
 # From the private network that the databases share.
