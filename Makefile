@@ -1,5 +1,5 @@
 # ar-supervisor: `make run` and `make test` do all the set-up they need.
-.PHONY: help run test soak browser smooth lint bench compare fuzz qgis setup page sqlx
+.PHONY: help run test soak browser smooth lint bench compare fuzz qgis image deployment setup page sqlx
 DATA_DIR ?= .dev-data
 CARGO_FLAGS ?= --locked
 
@@ -49,6 +49,12 @@ fuzz: setup ## Schemathesis against the published OpenAPI of a running server (n
 qgis: setup ## Open the analysts' project with QGIS, headless, and read every view with GDAL (installs them)
 	@.ci/install qgis
 	@.ci/qgis
+
+image: ## Build the image and run it as docker/compose.yaml would, on loopback (installs what it needs; 15 minutes at first)
+	@.ci/image
+
+deployment: ## Check what is in docker/ by the schemas of Compose, Kubernetes, systemd and HAProxy
+	@.ci/deployment
 
 page: # What the admin page is built on; without it everything else works
 	@.ci/npm page || echo "Going on without the admin page."

@@ -1,7 +1,7 @@
 //! The environment, read in one place. Every variable that cannot be read is named at once, with the form
 //! of its value and an example.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -187,6 +187,10 @@ pub enum Dialable {
 #[error("the environment cannot be used:\n{}", .0.join("\n"))]
 pub struct ConfigError(Vec<String>);
 
+/// Variables that hold secrets. Each may instead be read from the file that the variable of the same name with `_FILE`
+/// after it names: what every process of a machine may see of another is not its files but its environment.
+pub const SECRET_VARIABLES: [&str; 5] = ["DATABASE_URL", "DATABASE_READ_URL", "DB_PASSWORD", "JWT_SECRET", "JWT_SECRET_PREVIOUS"];
+
 /// Secrets that stand in examples all over the world, ours and the specification's among them.
 const WELL_KNOWN_SECRETS: &[&str] =
     &["your-secret-key", "secret", "changeme", "change-me", "jwt-secret", "my-secret-key", "supersecret", "password"];
@@ -203,18 +207,32 @@ impl Environment {
     #[must_use]
     pub fn of(variables: &[(&str, &str)]) -> Self {
         let variables: Vec<(String, String)> = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        Self(Box::new(move |name| variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())))
+        Self::from_fn(move |name| variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone()))
     }
 
-    /// `DATABASE_URL` or the `DB_*` variables, `DATABASE_READ_URL`, `DATABASE_READ_MAX_LAG`, `DATABASE_MAX_CONNECTIONS`.
+    /// Whatever a function knows by name.
+    #[must_use]
+    pub fn from_fn(variable: impl Fn(&str) -> Option<String> + 'static) -> Self {
+        Self(Box::new(variable))
+    }
+
+    /// `DATABASE_URL` or the `DB_*` variables, `DATABASE_READ_URL`, `DATABASE_READ_MAX_LAG`, `DATABASE_MAX_CONNECTIONS`. A URL without a password
+    /// takes that of `DB_PASSWORD`, so that one secret does for both databases and URLs can be shown around.
     ///
     /// # Errors
     /// When one of them cannot be read.
     pub fn database(&self) -> Result<DatabaseConfig, ConfigError> {
         let mut reader = Reader::new(self);
         let url_form = ("a PostgreSQL URL", "postgres://ar_supervisor:secret@localhost:5432/ar_supervisor");
+        let password = reader.text("DB_PASSWORD");
         let read_url = |text: &str| {
-            text.parse::<PgConnectOptions>().ok().filter(|_| text.starts_with("postgres://") || text.starts_with("postgresql://"))
+            let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "postgres" | "postgresql"))?;
+            let options = text.parse::<PgConnectOptions>().ok()?;
+            let has_password = url.password().is_some() || url.query_pairs().any(|(name, _)| name == "password");
+            Some(match &password {
+                Some(password) if !has_password => options.password(password),
+                _ => options,
+            })
         };
         let primary = reader.read("DATABASE_URL", url_form, read_url);
         let host = reader.text("DB_HOST").unwrap_or_else(|| "localhost".to_owned());
@@ -223,8 +241,8 @@ impl Environment {
         let user = reader.text("DB_USER").unwrap_or_else(|| "ar_supervisor".to_owned());
         let name = reader.text("DB_NAME").unwrap_or_else(|| "ar_supervisor".to_owned());
         let mut parts = PgConnectOptions::new_without_pgpass().host(&host).port(port).username(&user).database(&name);
-        if let Some(password) = reader.text("DB_PASSWORD") {
-            parts = parts.password(&password);
+        if let Some(password) = &password {
+            parts = parts.password(password);
         }
         let replica = reader.read("DATABASE_READ_URL", url_form, read_url);
         let replica_max_lag = reader.duration("DATABASE_READ_MAX_LAG", "5s", 1, 30);
@@ -259,6 +277,21 @@ impl Environment {
         let mut reader = Reader::new(self);
         let config = reader.server(IpAddr::V4(Ipv4Addr::LOCALHOST), secret, RateLimits::off());
         reader.finish(config)
+    }
+
+    /// Where a server with this environment is reached from its own machine.
+    ///
+    /// # Errors
+    /// When `SERVER_HOST` or `SERVER_PORT` cannot be read.
+    pub fn own_address(&self) -> Result<SocketAddr, ConfigError> {
+        let mut reader = Reader::new(self);
+        let (host, port) = (reader.host(IpAddr::V4(Ipv4Addr::LOCALHOST)), reader.port());
+        let host = match host {
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            host => host,
+        };
+        reader.finish(SocketAddr::new(host, port))
     }
 
     /// `CDN_BASE_URL`.
@@ -356,8 +389,26 @@ impl<'a> Reader<'a> {
     }
 
     /// An empty variable counts as not set, as in most compose files.
-    fn text(&self, name: &str) -> Option<String> {
-        (self.environment.0)(name).filter(|value| !value.is_empty())
+    fn text(&mut self, name: &str) -> Option<String> {
+        let set = |name: &str| (self.environment.0)(name).filter(|value| !value.is_empty());
+        let value = set(name);
+        if !SECRET_VARIABLES.contains(&name) {
+            return value;
+        }
+        let file = format!("{name}_FILE");
+        let Some(path) = set(&file) else { return value };
+        let form = ("the path of a file that the service may read", "/run/secrets/jwt_secret");
+        if value.is_some() {
+            self.fault(&file, &format!("is set, and {name} too: which one is meant?"), form);
+            return value;
+        }
+        // The line's end is the editor's, not the secret's.
+        match std::fs::read_to_string(&path).map(|text| text.trim_end_matches(['\r', '\n']).to_owned()) {
+            Ok(text) if !text.is_empty() => return Some(text),
+            Ok(_) => self.fault(&file, &format!("names {path}, which is empty"), form),
+            Err(error) => self.fault(&file, &format!("names {path}, which cannot be read ({error})"), form),
+        }
+        None
     }
 
     fn read<T>(&mut self, name: &str, form: (&str, &str), read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
@@ -376,8 +427,8 @@ impl<'a> Reader<'a> {
 
     fn server(&mut self, host: IpAddr, secret: SecretString, rate_limits: RateLimits) -> ServerConfig {
         ServerConfig {
-            host: self.read("SERVER_HOST", ("an IP address", "0.0.0.0"), |text| text.parse().ok()).unwrap_or(host),
-            port: self.read("SERVER_PORT", ("a port, 0 to 65535", "8080"), |text| text.parse().ok()).unwrap_or(8080),
+            host: self.host(host),
+            port: self.port(),
             metrics: self.metrics(),
             tokens: self.tokens(secret),
             http: self.http(rate_limits),
@@ -385,6 +436,14 @@ impl<'a> Reader<'a> {
             supervision: self.supervision(),
             stop_delay: self.duration("STOP_DELAY", "0s", 0, 60),
         }
+    }
+
+    fn host(&mut self, default: IpAddr) -> IpAddr {
+        self.read("SERVER_HOST", ("an IP address", "0.0.0.0"), |text| text.parse().ok()).unwrap_or(default)
+    }
+
+    fn port(&mut self) -> u16 {
+        self.read("SERVER_PORT", ("a port, 0 to 65535", "8080"), |text| text.parse().ok()).unwrap_or(8080)
     }
 
     /// Who reads metrics needs no password, so nobody from elsewhere reads them unless that is wished.
@@ -535,6 +594,48 @@ mod tests {
         for bad in [("METRICS_PORT", "on"), ("METRICS_PORT", "65536"), ("METRICS_HOST", "localhost")] {
             assert!(metrics(&[bad]).expect_err("cannot be read").to_string().contains(bad.0), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn secrets_come_from_files_too_and_from_one_place_only() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).expect("written");
+            path.display().to_string()
+        };
+        let (secret, empty) = (file("secret", "k3v9Qm0dX7tLw2pRz8sYb5nJ1hGf4cUa\r\n"), file("empty", "\n"));
+        let config = Environment::of(&[("JWT_SECRET_FILE", &secret)]).server().expect("reads");
+        assert_eq!(secrecy::ExposeSecret::expose_secret(&config.tokens.secret), "k3v9Qm0dX7tLw2pRz8sYb5nJ1hGf4cUa");
+
+        let said = |variables: &[(&str, &str)]| Environment::of(variables).server().expect_err("a fault").to_string();
+        let both = said(&[("JWT_SECRET_FILE", &secret), ("JWT_SECRET", "k3v9Qm0dX7tLw2pRz8sYb5nJ1hGf4cUb")]);
+        assert!(both.contains("JWT_SECRET_FILE is set, and JWT_SECRET too") && !both.contains("k3v9"), "{both}");
+        assert!(said(&[("JWT_SECRET_FILE", &empty)]).contains("which is empty"));
+        let absent = said(&[("JWT_SECRET_FILE", "/nowhere/secret")]);
+        assert!(absent.contains("/nowhere/secret") && absent.lines().count() == 2, "one fault, and not \"is not set\" too: {absent}");
+    }
+
+    #[test]
+    fn a_url_without_a_password_takes_the_one_of_the_database() {
+        let password_of = |read_url: &str| {
+            let variables = [("DATABASE_URL", "postgres://ada@primary/db"), ("DATABASE_READ_URL", read_url), ("DB_PASSWORD", "gears")];
+            let config = Environment::of(&variables).database().expect("reads");
+            let shown = |options: PgConnectOptions| sqlx::ConnectOptions::to_url_lossy(&options).password().map(str::to_owned);
+            [shown(config.primary), shown(config.replica.expect("a replica"))].map(Option::unwrap_or_default)
+        };
+        assert_eq!(password_of("postgres://ada@replica/db"), ["gears", "gears"]);
+        assert_eq!(password_of("postgres://ada:brass@replica/db"), ["gears", "brass"]);
+        assert_eq!(password_of("postgres://ada@replica/db?password=brass"), ["gears", "brass"]);
+    }
+
+    #[test]
+    fn a_server_that_listens_everywhere_is_reached_on_loopback() {
+        let own = |variables: &[(&str, &str)]| Environment::of(variables).own_address().expect("reads").to_string();
+        assert_eq!(own(&[]), "127.0.0.1:8080");
+        assert_eq!(own(&[("SERVER_HOST", "0.0.0.0"), ("SERVER_PORT", "81")]), "127.0.0.1:81");
+        assert_eq!(own(&[("SERVER_HOST", "::")]), "[::1]:8080");
+        assert_eq!(own(&[("SERVER_HOST", "192.0.2.7")]), "192.0.2.7:8080");
     }
 
     #[test]

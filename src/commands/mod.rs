@@ -4,15 +4,19 @@ mod admin;
 mod dev;
 mod doctor;
 mod export;
+mod health;
 mod import;
 mod log_level;
 mod migrate;
 mod password;
 mod serve;
 pub mod simulate;
+mod systemd;
 
 use std::error::Error;
 use std::process::ExitCode;
+
+pub use serve::STOPS_WITHIN;
 
 use clap::{Parser, Subcommand};
 use serde::Serialize;
@@ -49,6 +53,8 @@ enum Command {
     LogLevel(log_level::Args),
     /// Check the configuration and the database, and say how to cure what is wrong
     Doctor(doctor::Args),
+    /// Ask the server on this machine whether it lives, or is ready: exit status 0 or 1, for health checks
+    Health(health::Args),
     /// Print the OpenAPI document of the HTTP interface
     Openapi,
     /// Print the AsyncAPI document of the sockets
@@ -77,6 +83,7 @@ pub fn run(CommandLine { command }: CommandLine) -> ExitCode {
         Command::Simulate(args) => block_on(simulate::run_command(&args)),
         Command::LogLevel(args) => block_on(log_level::run(&environment, &args)),
         Command::Doctor(args) => block_on(doctor::run(&environment, &args)),
+        Command::Health(args) => block_on(health::run(&environment, &args)),
     });
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error}");

@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use sd_notify::NotifyState;
 use sqlx::postgres::PgConnectOptions;
 use tokio::net::TcpListener;
 
-use super::Outcome;
+use super::{Outcome, systemd};
 use crate::accounts;
 use crate::background;
 use crate::config::{DatabaseConfig, Environment, ServerConfig};
@@ -23,6 +24,8 @@ const RETRY: Duration = Duration::from_millis(500);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// When, after a stop began, what still runs is cut off: sockets that are sent away, and writers that flush.
 const HARD_STOP: Duration = Duration::from_secs(28);
+/// When, after a stop began, the process is gone at the latest. Who stops it should wait that long.
+pub const STOPS_WITHIN: Duration = Duration::from_secs(HARD_STOP.as_secs() + CLOSE_TIMEOUT.as_secs());
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -65,13 +68,24 @@ pub(super) async fn run(environment: &Environment, args: &Args) -> Outcome {
     if let Some(metrics) = &metrics {
         tracing::info!(address = %metrics.local_addr()?, "metrics are at http://{}/metrics", metrics.local_addr()?);
     }
+    // From here on it lives, as it does while its database is away: who starts it should not wait for that one.
+    systemd::tell(&[NotifyState::Ready, NotifyState::Status("waiting for the database and its schema")]);
     let start = async |lifecycle: &Lifecycle| {
         if !args.no_migrate {
             migrate_when_there(&database.primary, lifecycle).await?;
         }
+        systemd::tell(&[NotifyState::Status("serving")]);
         Ok(())
     };
-    serve(Listeners { api, metrics }, &database, &server, start, stop_signal()?).await
+    let signal = stop_signal()?;
+    let stopped = async {
+        signal.await;
+        systemd::tell(&[NotifyState::Stopping, NotifyState::Status("stopping: what is under way comes to its end")]);
+    };
+    tokio::select! {
+        outcome = serve(Listeners { api, metrics }, &database, &server, start, stopped) => outcome,
+        never = systemd::keep_telling() => match never {},
+    }
 }
 
 /// Opens the port.

@@ -13,6 +13,7 @@ mod bad_input;
 mod brute_force;
 mod commands;
 mod dashboard;
+mod deployment;
 mod devices;
 mod discovery;
 mod edge_check;

@@ -5,5 +5,4 @@ mod backup;
 mod overload;
 mod proxy;
 mod rolling;
-mod service;
 mod upgrade;

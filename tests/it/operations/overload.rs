@@ -3,9 +3,8 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::service::Service;
 use crate::commands::{text, url_of};
-use crate::support::{TestServer, rounds};
+use crate::support::{Proof, Service, TestServer, rounds};
 
 const PATH: &str = "/api/v1/decorations/nearby?lat=52.52&lng=13.4&radius=2000";
 /// Connections with which the peak is looked for, and with which there is too much of everything.
@@ -72,13 +71,15 @@ async fn watch(url: String, end: Instant) -> Vec<Duration> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_times_the_peak_is_refused_politely_and_the_rest_is_done() {
     let seconds = rounds(2, 60);
+    let mut proof = Proof::of("P10", "seconds of more than it can bear");
     let t = TestServer::start().await;
     for n in 0..20 {
         t.decoration("here").at(52.52, 13.4 + f64::from(n) * 0.0001).insert().await;
     }
     let folder = tempfile::tempdir().expect("a folder");
-    let service = Service::start(&url_of(&t.db().options()), folder.path().join("log")).await;
-    let url = format!("http://{}{PATH}", service.address);
+    let service = Service::start(&url_of(&t.db().options()), &folder.path().join("log"), &[], &[]);
+    service.ready().await;
+    let url = service.at(PATH);
     let loaded = |connections, seconds| {
         let url = url.clone();
         async move { tokio::task::spawn_blocking(move || load(&url, connections, seconds)).await.expect("loads") }
@@ -90,9 +91,15 @@ async fn three_times_the_peak_is_refused_politely_and_the_rest_is_done() {
         peak = peak.max(rates.good);
     }
     let end = Instant::now() + Duration::from_secs(seconds as u64);
-    let (over, live) = tokio::join!(loaded(TOO_MANY_CONNECTIONS, seconds), watch(format!("http://{}/health/live", service.address), end));
+    let (over, live) = tokio::join!(loaded(TOO_MANY_CONNECTIONS, seconds), watch(service.at("/health/live"), end));
     let p99 = live[live.len() * 99 / 100 - 1];
-    println!("peak {peak:.0}/s; {TOO_MANY_CONNECTIONS} connections for {seconds} s: {over:.0?}; live p99 {p99:.0?} of {}", live.len());
+    proof.tried(seconds);
+    let text = format!(
+        "peak {peak:.0}/s; over {TOO_MANY_CONNECTIONS} connections {:.0}/s answered and {:.0}/s refused; live p99 {p99:.0?}",
+        over.good, over.refused
+    );
+    println!("{text}");
+    proof.measured(text);
     assert!(over.refused > 0.0 && over.good > 0.0, "{over:?}");
     // Times are measured at full numbers alone, on cores of their own.
     if seconds == 60 {

@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::editing::content_with;
-use crate::support::{Answer, Config, RegisteredEdge, TestServer, edge_body, rounds};
+use crate::support::{Answer, Config, Proof, RegisteredEdge, TestServer, edge_body, rounds};
 
 /// Reads and writes at an instance until it is told to end. Reads are answered as always; a write that falls into the
 /// moment of the change may be told to come again, once.
@@ -49,8 +49,9 @@ async fn instances_go_on_answering_while_a_newer_one_makes_the_layer_anew() {
     let asking: Vec<_> = [&t, &other]
         .map(|server| tokio::spawn(ask(Arc::clone(server), admin.access_token.clone(), Arc::clone(&ended), Arc::clone(&asked))))
         .into();
-    let upgrades = rounds(4, 50);
-    for _ in 0..upgrades {
+    let mut proof = Proof::of("P26", "upgrades of the layer under running instances");
+    for _ in 0..rounds(4, 50) {
+        proof.tried(1);
         // As an instance with another layer does when it starts.
         sqlx::raw_sql("UPDATE ar.meta SET value = 'older' WHERE key = 'sql_layer'").execute(&t.sql).await.expect("pretends");
         let before = asked.load(Ordering::Relaxed);
@@ -65,5 +66,5 @@ async fn instances_go_on_answering_while_a_newer_one_makes_the_layer_anew() {
     }
     // The socket is the same one, and hears of what was written.
     socket.data("sync_decorations").await;
-    println!("{upgrades} upgrades, {} requests, {again} writes at the second attempt", asked.load(Ordering::Relaxed));
+    proof.measured(format!("{} requests, {again} writes at the second attempt", asked.load(Ordering::Relaxed)));
 }
