@@ -297,7 +297,7 @@ async fn an_exported_file_is_one_that_import_reads() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_readmes_walk_through_goes_as_printed() {
     let data_dir: PathBuf = std::env::temp_dir().join(format!("ar-supervisor-readme-{}", Uuid::now_v7().simple()));
-    let (mut server, printed) = dev(&data_dir);
+    let (mut server, printed) = dev(&data_dir, "0");
     let told = |label: &str| {
         let line = printed.lines().find_map(|line| line.trim().strip_prefix(label)).unwrap_or_else(|| panic!("{label}: {printed}"));
         line.trim().to_owned()

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use reqwest::Method;
 use serde_json::Value;
 
 use super::{Page, watched};
@@ -41,11 +42,10 @@ async fn metrics_have_a_port_of_their_own() {
     let t = TestServer::start_with(watched()).await;
     t.get("/metrics").await.problem(404, "unknown_route");
     let metrics = t.metrics.expect("a port for metrics");
-    let status = async |method: reqwest::Method, path: &str| {
+    let status = async |method: Method, path: &str| {
         let request = t.client.request(method, format!("http://{metrics}{path}"));
         request.send().await.expect("answers").status().as_u16()
     };
-    use reqwest::Method;
     assert_eq!(status(Method::GET, "/metrics").await, 200);
     assert_eq!(status(Method::HEAD, "/metrics").await, 200);
     for method in [Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS] {

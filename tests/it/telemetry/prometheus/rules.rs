@@ -1,4 +1,4 @@
-//! Rules, alerts and the dashboard name only what a page really has: every expression in them is parsed as PromQL, and
+//! Rules, alerts and the dashboard name only what a page really has: every expression in them is parsed as `PromQL`, and
 //! each series that it asks for is looked for in the page of a server that did something of everything. And Prometheus's
 //! own tool checks what it can.
 
