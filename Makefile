@@ -1,5 +1,5 @@
 # ar-supervisor: `make run` and `make test` do all the set-up they need.
-.PHONY: help run test browser smooth lint bench compare fuzz qgis setup page sqlx
+.PHONY: help run test otel browser smooth lint bench compare fuzz qgis setup page sqlx
 DATA_DIR ?= .dev-data
 CARGO_FLAGS ?= --locked
 
@@ -15,6 +15,10 @@ test: setup ## Run all tests, on a private PostgreSQL and in a real browser
 	cargo test $(CARGO_FLAGS) --lib --bins --test it
 	cargo test $(CARGO_FLAGS) --doc
 	@$(MAKE) --no-print-directory browser
+
+otel: setup ## Lint and test the export of spans, which a plain build leaves out (feature `otel`)
+	cargo clippy $(CARGO_FLAGS) --features otel --all-targets -- -D warnings
+	cargo test $(CARGO_FLAGS) --features otel --lib --test it -- telemetry
 
 browser: setup ## Run the tests of the admin page in Chromium; PICTURES=1 renews the README's pictures
 	@.ci/npm browser
