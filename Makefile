@@ -1,5 +1,5 @@
 # ar-supervisor: `make run` and `make test` do all the set-up they need.
-.PHONY: help run test soak browser smooth lint bench compare fuzz qgis image deployment setup page sqlx
+.PHONY: help run test soak otel browser smooth lint bench compare fuzz qgis image deployment setup page sqlx
 DATA_DIR ?= .dev-data
 CARGO_FLAGS ?= --locked
 
@@ -20,6 +20,10 @@ test: setup ## Run all tests, on a private PostgreSQL and in a real browser
 soak: setup ## Prove every promise at its full number and print the table; SOAK=P4,P9 proves some (hours)
 	@.ci/npm browser
 	cargo test $(CARGO_FLAGS) --test soak
+
+otel: setup ## Lint and test the export of spans, which a plain build leaves out (feature `otel`)
+	cargo clippy $(CARGO_FLAGS) --features otel --all-targets -- -D warnings
+	cargo test $(CARGO_FLAGS) --features otel --lib --test it -- telemetry
 
 browser: setup ## Run the tests of the admin page in Chromium; PICTURES=1 renews the README's pictures
 	@.ci/npm browser
