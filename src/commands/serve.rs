@@ -168,14 +168,15 @@ pub(super) async fn serve(
     failure.map_or(Ok(ExitCode::SUCCESS), Err)
 }
 
-/// Migrates as soon as the database can be reached.
+/// Migrates as soon as the database can be reached, and again when it goes away meanwhile.
 async fn migrate_when_there(options: &PgConnectOptions, lifecycle: &Lifecycle) -> Result<(), MigrateFailure> {
     let mut told = false;
     loop {
         match db::migrate(options).await {
-            Err(MigrateFailure::Database { source, doing }) if is_absent(&source) && !lifecycle.stopping().is_cancelled() => {
+            Err(failure) if failure.is_unavailable() && !lifecycle.stopping().is_cancelled() => {
                 if !told {
-                    tracing::warn!(error = %source, "{doing}: not there yet; trying again every half second");
+                    let error = &failure as &dyn std::error::Error;
+                    tracing::warn!(error, "{failure}: the database is not there yet; trying again every half second");
                     told = true;
                 }
                 tokio::time::sleep(RETRY).await;
@@ -186,14 +187,5 @@ async fn migrate_when_there(options: &PgConnectOptions, lifecycle: &Lifecycle) -
                 return Ok(());
             }
         }
-    }
-}
-
-/// Whether the database may come by itself: it cannot be reached, or is starting or stopping.
-fn is_absent(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_) => true,
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| code.starts_with("57P") || code.starts_with("08")),
-        _ => false,
     }
 }

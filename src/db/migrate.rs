@@ -13,6 +13,8 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
 
+use super::DbError;
+
 /// Forward-only migrations of schema `ar`.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
 
@@ -84,6 +86,21 @@ pub enum MigrateFailure {
     /// A migration failed; nothing was changed.
     #[error("applying migrations")]
     Migration(#[source] MigrateError),
+}
+
+impl MigrateFailure {
+    /// Whether the database was away or too busy, at the beginning or in the middle: nothing was changed, and the same may
+    /// succeed later.
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        match self {
+            Self::Database { source, .. } | Self::NotAllowed { source, .. } => DbError::means_unavailable(source),
+            Self::Migration(MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _)) => {
+                DbError::means_unavailable(source)
+            }
+            Self::Migration(_) | Self::NotInstalled { .. } | Self::Dependents(_) | Self::Newer(_) => false,
+        }
+    }
 }
 
 /// Digest of the SQL layer as built in, by which a changed one is noticed.

@@ -58,7 +58,10 @@ pub(crate) const PROMISES: [Promise; 27] = [
     Promise {
         name: "P5",
         says: "It starts without the database and outlives its restarts",
-        parts: &[It("faults::restarts::it_starts_without_its_database_and_outlives_its_restarts")],
+        parts: &[
+            It("faults::restarts::it_starts_without_its_database_and_outlives_its_restarts"),
+            It("faults::restarts::a_crash_in_the_middle_of_a_migration_is_waited_out"),
+        ],
     },
     Promise {
         name: "P6",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use sqlx::ConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 use tokio::task::JoinHandle;
 
 use super::client;
@@ -117,4 +117,31 @@ async fn it_starts_without_its_database_and_outlives_its_restarts() {
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert!(longest <= READY_WITHIN, "{longest:?}");
     assert_eq!(service.panics(), [""; 0]);
+}
+
+/// A database that goes away while its schema is being made is waited for like one that was never there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_in_the_middle_of_a_migration_is_waited_out() {
+    let mut proof = Proof::of("P5", "crashes in the middle of a migration");
+    let cluster = OwnCluster::start().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    for round in 0..rounds(1, 10) {
+        let name = format!("fresh_{round}");
+        let mut connection = cluster.options().connect().await.expect("connects");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut connection).await.expect("makes one");
+        let service = Service::start(&url_of(&cluster.options().database(&name)), &folder.path().join(&name), &[], &[]);
+        let migrating =
+            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'ar-supervisor migrate' AND backend_xid IS NOT NULL)";
+        eventually("it migrates", async || {
+            sqlx::query_scalar::<_, bool>(migrating).fetch_one(&mut connection).await.expect("asks").then_some(())
+        })
+        .await;
+        let _goes_with_the_database = connection.close().await;
+        cluster.stop("immediate").await;
+        let took = ready_after(&cluster, &service).await;
+        assert!(service.log().contains("trying again"), "it was in the middle: {}", service.log());
+        assert_eq!(service.panics(), [""; 0]);
+        proof.tried(1);
+        proof.measured(format!("ready {took:.2?} after it accepts"));
+    }
 }
