@@ -14,9 +14,6 @@ pub(super) const MAX_MESSAGES: usize = 256;
 /// Most bytes that wait.
 pub(super) const MAX_BYTES: usize = 1024 * 1024;
 
-/// Reason of a close of a reader that is too slow.
-const TOO_SLOW: &str = "too_slow";
-
 /// Why a socket is closed by us.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Closing {
@@ -32,12 +29,12 @@ impl Closing {
 
     /// It reads too slowly.
     pub(super) fn too_slow() -> Self {
-        Self { code: 1013, reason: TOO_SLOW.to_owned() }
+        Self { code: 1013, reason: "too_slow".to_owned() }
     }
 
     /// Whether that is why.
     pub(super) fn is_too_slow(&self) -> bool {
-        self.reason == TOO_SLOW
+        *self == Self::too_slow()
     }
 
     /// We stop; it may come back after so long.
