@@ -377,7 +377,7 @@ mod tests {
         let (mut book, start) = (Book::default(), Instant::now());
         book.heard(position(start, 100, 100));
         book.heard(position(start + Duration::from_secs(1), 150, 100));
-        let verdict = book.judge(&at(100), true, Standing::InUse, LIMIT, start + Duration::from_secs(60));
+        let verdict = book.judge(&at(100), true, Standing::InUse, LIMIT, start + Duration::from_mins(1));
         assert_eq!(verdict, Verdict { standing: Standing::InUse, lag: Duration::ZERO, complete_until: Some(start) });
     }
 
