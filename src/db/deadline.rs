@@ -7,8 +7,8 @@ use sqlx::{PgConnection, PgPool};
 use tracing::{Instrument, Span};
 
 use super::DbError;
-use crate::telemetry::{self, meters};
 use crate::telemetry::prometheus::elapsed;
+use crate::telemetry::{self, meters};
 
 /// How long a piece of work may take; longer than any of its statements may.
 const DEADLINE: Duration = Duration::from_secs(7);

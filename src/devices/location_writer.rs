@@ -29,8 +29,8 @@ use crate::db::DbError;
 use crate::geo::LatLng;
 use crate::http::ApiError;
 use crate::state::AppState;
-use crate::telemetry::{self, meters};
 use crate::telemetry::prometheus::{Update, elapsed};
+use crate::telemetry::{self, meters};
 
 /// Updates that may wait. As many requests as can be under way at once find room.
 const QUEUE: usize = 1024;

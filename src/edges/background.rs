@@ -14,8 +14,8 @@ use super::probe::Outcome;
 use crate::db::{DbError, Round, begin_round, within_deadline};
 use crate::hub::LEASE;
 use crate::state::AppState;
-use crate::telemetry::{self, meters};
 use crate::telemetry::prometheus::Work;
+use crate::telemetry::{self, meters};
 
 /// How often edge servers that are due are looked for.
 const PROBE_TICK: Duration = Duration::from_secs(1);
@@ -39,13 +39,18 @@ pub(crate) fn keep(state: &AppState) {
         Ok(())
     }));
     lifecycle.spawn(probe_until(state.clone()));
-    lifecycle.spawn(every(state.clone(), CLEAN_INTERVAL, ("key_cleaning", "throwing away old keys"), async move |connection: &mut PgConnection| {
-        if begin_round(&mut *connection, Round::CleanKeys, CLEAN_INTERVAL, instance_id).await? {
-            keys::clean(connection).await
-        } else {
-            Ok(())
-        }
-    }));
+    lifecycle.spawn(every(
+        state.clone(),
+        CLEAN_INTERVAL,
+        ("key_cleaning", "throwing away old keys"),
+        async move |connection: &mut PgConnection| {
+            if begin_round(&mut *connection, Round::CleanKeys, CLEAN_INTERVAL, instance_id).await? {
+                keys::clean(connection).await
+            } else {
+                Ok(())
+            }
+        },
+    ));
 }
 
 /// Does something again and again until the service stops. What fails is done again next time.

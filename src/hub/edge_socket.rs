@@ -24,8 +24,8 @@ use crate::devices::Report;
 use crate::edges::{Beat, EdgeIdentity, is_edge_key};
 use crate::http::{ApiError, bearer, forbidden, identify, identify_edge, network_bucket};
 use crate::state::AppState;
-use crate::telemetry::{self, meters};
 use crate::sync;
+use crate::telemetry::{self, meters};
 
 /// Time for the first message.
 pub(super) const HELLO_TIMEOUT: Duration = Duration::from_secs(10);

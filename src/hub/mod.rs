@@ -142,7 +142,13 @@ pub(crate) fn heed(state: &AppState, notice: Notice) {
             hub.changes.edge();
             hub.devices_changed.notify_one();
         }
-        Notice::Sync(_) | Notice::Placed(_) | Notice::Counted(_) | Notice::Regions | Notice::Density | Notice::Wrote(_) | Notice::LogLevel => {}
+        Notice::Sync(_)
+        | Notice::Placed(_)
+        | Notice::Counted(_)
+        | Notice::Regions
+        | Notice::Density
+        | Notice::Wrote(_)
+        | Notice::LogLevel => {}
         Notice::Session(_) | Notice::User(_) => hub.feed.recheck(notice),
     }
 }

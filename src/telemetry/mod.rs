@@ -17,9 +17,9 @@ mod trace_parent;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-pub(crate) use prometheus::meters;
 pub use level::{BadLogFilter, LogFilter};
 pub(crate) use level::{LogLevel, heed, keep, routes, set_by_command_line};
+pub(crate) use prometheus::meters;
 pub(crate) use spans::{Request, admin_socket, edge_socket, work};
 pub(crate) use statements::told_of;
 

@@ -9,6 +9,8 @@ use metrics::Histogram;
 use sqlx::ConnectOptions;
 use tracing::field::{Field, Visit};
 
+use super::prometheus::statement_seconds;
+
 include!(concat!(env!("OUT_DIR"), "/statements.rs"));
 
 /// The driver's target.
@@ -47,7 +49,7 @@ pub(super) fn note(event: &tracing::Event<'_>, slow: Duration) {
 /// whoever takes the times is to be there before the first statement.
 fn times_of(name: &'static str, place: usize) -> &'static Histogram {
     static TIMES: [OnceLock<Histogram>; STATEMENTS.len() + 2] = [const { OnceLock::new() }; STATEMENTS.len() + 2];
-    TIMES[place].get_or_init(|| metrics::histogram!("ar_db_statement_seconds", "statement" => name))
+    TIMES[place].get_or_init(|| statement_seconds(name))
 }
 
 /// The place of a statement in the table, by its text. Lengths differ nearly always, so that few texts are compared.

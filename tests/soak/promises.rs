@@ -53,7 +53,10 @@ pub(crate) const PROMISES: [Promise; 27] = [
     Promise {
         name: "P4",
         says: "Two instances on one database act as one",
-        parts: &[It("sync::instances::what_is_written_on_one_instance_comes_to_the_edges_of_another_without_notices")],
+        parts: &[
+            It("sync::instances::what_is_written_on_one_instance_comes_to_the_edges_of_another_without_notices"),
+            It("instances::acting_as_one::what_is_written_on_one_process_comes_to_the_edges_of_another_without_notices"),
+        ],
     },
     Promise {
         name: "P5",
@@ -71,7 +74,10 @@ pub(crate) const PROMISES: [Promise; 27] = [
     Promise {
         name: "P7",
         says: "Stopping breaks nobody",
-        parts: &[It("faults::stopping::a_stop_cuts_no_reply_tells_every_socket_and_ends_well")],
+        parts: &[
+            It("faults::stopping::a_stop_cuts_no_reply_tells_every_socket_and_ends_well"),
+            It("operations::rolling::restarts_behind_a_proxy_cost_nobody_more_than_a_retry"),
+        ],
     },
     Promise {
         name: "P8",
@@ -83,7 +89,11 @@ pub(crate) const PROMISES: [Promise; 27] = [
         says: "A stalled consumer hurts only itself",
         parts: &[Pinned("faults::stalled::an_edge_that_reads_nothing_hurts_only_itself")],
     },
-    Promise { name: "P10", says: "Over capacity it sheds, never collapses", parts: &[] },
+    Promise {
+        name: "P10",
+        says: "Over capacity it sheds, never collapses",
+        parts: &[Pinned("operations::overload::three_times_the_peak_is_refused_politely_and_the_rest_is_done")],
+    },
     Promise { name: "P11", says: "A reconnect herd is absorbed", parts: &[It("hub::crowds::a_herd_that_lost_its_sockets_is_soon_back")] },
     Promise {
         name: "P12",
@@ -126,7 +136,10 @@ pub(crate) const PROMISES: [Promise; 27] = [
     Promise {
         name: "P18",
         says: "Logout, disable, demotion and password change bite everywhere, sockets included",
-        parts: &[It("accounts::revoking::every_end_is_known_on_the_other_instance")],
+        parts: &[
+            It("accounts::revoking::every_end_is_known_on_the_other_instance"),
+            It("instances::revoking::every_end_closes_the_sockets_on_the_other_process"),
+        ],
     },
     Promise {
         name: "P19",
@@ -177,6 +190,17 @@ pub(crate) const PROMISES: [Promise; 27] = [
             It("editing::at_once::the_same_request_many_times_at_once_has_one_effect"),
         ],
     },
-    Promise { name: "P26", says: "Many instances starting at once migrate once", parts: &[] },
-    Promise { name: "P27", says: "Skewed clocks break no expiry or version", parts: &[] },
+    Promise {
+        name: "P26",
+        says: "Many instances starting at once migrate once",
+        parts: &[
+            It("instances::migrating::four_processes_at_once_migrate_once_from_nothing_and_from_the_last_release"),
+            It("operations::upgrade::instances_go_on_answering_while_a_newer_one_makes_the_layer_anew"),
+        ],
+    },
+    Promise {
+        name: "P27",
+        says: "Skewed clocks break no expiry or version",
+        parts: &[It("instances::clocks::wrong_clocks_break_no_token_lease_beat_or_version")],
+    },
 ];

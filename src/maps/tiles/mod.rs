@@ -31,6 +31,12 @@ pub(crate) fn heed(state: &AppState, notice: Notice) {
         Notice::Regions => stamps.raise(Layer::Regions),
         Notice::Density => stamps.raise(Layer::DeviceDensity),
         Notice::Missed => Layer::ALL.into_iter().for_each(|layer| stamps.raise(layer)),
-        Notice::Session(_) | Notice::User(_) | Notice::Decoration(_) | Notice::Devices | Notice::Sync(_) | Notice::Wrote(_) | Notice::LogLevel => {}
+        Notice::Session(_)
+        | Notice::User(_)
+        | Notice::Decoration(_)
+        | Notice::Devices
+        | Notice::Sync(_)
+        | Notice::Wrote(_)
+        | Notice::LogLevel => {}
     }
 }

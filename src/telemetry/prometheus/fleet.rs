@@ -50,12 +50,8 @@ pub(super) async fn watch_until(state: AppState) {
 }
 
 async fn count(state: &AppState) -> Result<(), DbError> {
-    let counted = within_deadline(state.db.background(), "counting devices by status", async |connection| {
-        let started = Instant::now();
-        let counted = devices::count_by_status(connection).await?;
-        names::DB_STATEMENT_SECONDS.with(&[("statement", "count_devices_by_status")]).record(started.elapsed());
-        Ok(counted)
-    });
+    let counted =
+        within_deadline(state.db.background(), "counting devices by status", async |connection| devices::count_by_status(connection).await);
     for (status, count) in counted.await? {
         #[expect(clippy::cast_precision_loss, reason = "no count comes near 2^53")]
         names::FLEET_DEVICES.with(&[("status", status)]).set(count as f64);

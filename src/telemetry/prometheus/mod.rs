@@ -19,6 +19,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use axum::http::Method;
+use metrics::Histogram;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 pub use endpoint::serve;
@@ -43,6 +44,11 @@ pub(crate) fn meters() -> &'static Meters {
 /// Counts an answer of a route, which is none when there is none for the path.
 pub fn answered(route: Option<&str>, method: &Method, status: u16, took: Duration) {
     meters().http.requests.answered(route, method, status, took);
+}
+
+/// The times of a database statement, by its name.
+pub(crate) fn statement_seconds(name: &str) -> Histogram {
+    catalogue::DB_STATEMENT_SECONDS.with(&[("statement", name)])
 }
 
 /// Begins to record, if that was not begun before; also what is counted through the facade.

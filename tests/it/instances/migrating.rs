@@ -4,7 +4,7 @@ use ar_supervisor::db::MIGRATOR;
 use sqlx::migrate::Migrator;
 
 use super::run;
-use crate::support::{Process, TestDb, rounds};
+use crate::support::{Process, Proof, TestDb, rounds};
 
 /// The newest migration of the last release.
 const RELEASED: i64 = 20_261_127_130_000;
@@ -62,14 +62,14 @@ async fn start_at_once(db: &TestDb) -> usize {
 async fn four_processes_at_once_migrate_once_from_nothing_and_from_the_last_release() {
     let previous = previous().await;
     let newer = MIGRATOR.iter().filter(|migration| migration.version > RELEASED).count();
-    let count = rounds(1, 50);
-    for _ in 0..count {
+    let mut proof = Proof::of("P26", "rounds of four on an empty and on the previous schema");
+    for _ in 0..rounds(1, 50) {
+        proof.tried(1);
         let db = TestDb::empty().await;
         assert_eq!(start_at_once(&db).await, MIGRATOR.iter().count());
         let db = TestDb::copy_of(&previous).await;
         assert_eq!(start_at_once(&db).await, newer);
     }
-    println!("{count} rounds of {INSTANCES} on an empty and on the previous schema, 0 migrated twice");
 }
 
 /// Upgrades go one by one: what runs already goes on, and says that it does not fit any more.

@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::Two;
-use crate::support::{Account, PASSWORD, RegisteredEdge, Socket, edge_body, eventually, rounds};
+use crate::support::{Account, PASSWORD, Proof, RegisteredEdge, Socket, edge_body, eventually, rounds};
 
 /// What is promised.
 const LATEST: Duration = Duration::from_secs(5);
@@ -95,7 +95,9 @@ async fn every_end_closes_the_sockets_on_the_other_process() {
     let root = two.a.admin().await;
     let trials = rounds(ENDS.len(), 100);
     let (mut slowest, mut of) = (Duration::ZERO, None);
+    let mut proof = Proof::of("P18", "ends of access, sockets on the other process");
     for trial in 0..trials {
+        proof.tried(1);
         let end = ENDS[trial % ENDS.len()];
         let took = match end {
             End::KeyRevoked | End::EdgeDeleted => end_of_an_edge(&two, &root, end).await,
@@ -106,5 +108,5 @@ async fn every_end_closes_the_sockets_on_the_other_process() {
         }
         assert!(took < LATEST, "{end:?} took {took:?}");
     }
-    println!("{trials} trials, 0 later than {LATEST:?}; the slowest was {of:?}: {slowest:?}");
+    proof.measured(format!("the slowest was {of:?}: {slowest:?}"));
 }

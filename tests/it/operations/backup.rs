@@ -10,7 +10,9 @@ use sqlx::postgres::PgConnectOptions;
 
 use crate::commands::{run, text, url_of};
 use crate::editing::{content_with, path_of};
-use crate::support::{Account, Answer, Config, Held, HoldingEdge, OwnCluster, PASSWORD, RegisteredEdge, SECRET, TestServer, edge_body, eventually};
+use crate::support::{
+    Account, Answer, Config, Held, HoldingEdge, OwnCluster, PASSWORD, RegisteredEdge, SECRET, TestServer, edge_body, eventually,
+};
 use crate::sync::{every_pair_is_right, holds_its_books};
 
 /// Runs one of PostgreSQL's programs on a cluster; what it prints.
@@ -57,7 +59,8 @@ async fn go_on(t: &TestServer, admin: &Account, edge: HoldingEdge, paths: &[Stri
     }
     eventually("the edge has heard of it", async || {
         let held = edge.held();
-        let names = |wanted: &str| held.items.values().filter(|(_, item)| item["name"].as_str().expect("a name").starts_with(wanted)).count();
+        let names =
+            |wanted: &str| held.items.values().filter(|(_, item)| item["name"].as_str().expect("a name").starts_with(wanted)).count();
         (held.items.len() == 13 && names("after") == 4 && names("new") == 5).then_some(())
     })
     .await;
@@ -85,16 +88,15 @@ async fn is_as_before(options: PgConnectOptions, admin: &Account, edge: Register
     let mut names = listed.names();
     names.sort();
     assert_eq!(names, (0..10).map(|n| format!("before {n}")).collect::<Vec<_>>());
-    let may: bool = sqlx::query_scalar("SELECT has_table_privilege('ar_analyst', 'gis.decorations', 'SELECT')")
-        .fetch_one(&t.sql)
-        .await
-        .expect("asks");
+    let may: bool =
+        sqlx::query_scalar("SELECT has_table_privilege('ar_analyst', 'gis.decorations', 'SELECT')").fetch_one(&t.sql).await.expect("asks");
     assert!(may, "analysts read as before");
     let address = t.address;
     let edge = HoldingEdge::live(edge, move || address, held);
     eventually("the edge holds what the backup has", async || {
         let held = edge.held();
-        (held.items.len() == 10 && held.items.values().all(|(_, item)| item["name"].as_str().expect("a name").starts_with("before"))).then_some(())
+        (held.items.len() == 10 && held.items.values().all(|(_, item)| item["name"].as_str().expect("a name").starts_with("before")))
+            .then_some(())
     })
     .await;
     eventually("the books agree", async || holds_its_books(&t.sql, &edge).await.then_some(())).await;
