@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::Outcome;
 use crate::config::{Environment, LogFormat};
-use crate::db::{MIGRATOR, sql_layer_digest};
+use crate::db::{MIGRATOR, grant_rights, sql_layer_digest};
 use crate::geo::{Cells, Geog, LatLng};
 use crate::http::Tls;
 use crate::sync;
@@ -71,6 +71,9 @@ pub(super) async fn run(environment: &Environment, args: &Args) -> Outcome {
             tell("PostGIS", extensions(connection).await);
             tell("schema", schema(connection).await);
             tell("indexes", indexes(connection).await);
+            if args.after_restore {
+                tell("rights", rights(connection).await);
+            }
             tell("analysts' role", analyst(connection).await);
             tell("stored cells", cells(connection, args).await);
             tell("places at edges", places(connection).await);
@@ -144,6 +147,12 @@ async fn places(connection: &mut PgConnection) -> Finding {
 }
 
 /// The numbers that edges know are of a time that this database does not remember: with another epoch they are void.
+/// A dump has neither roles nor the rights on the database itself.
+async fn rights(connection: &mut PgConnection) -> Finding {
+    grant_rights(connection).await.map_err(unexpected)?;
+    Ok("given and taken as by a migration".to_owned())
+}
+
 async fn restored(connection: &mut PgConnection) -> Finding {
     let epoch = sync::begin_epoch(connection).await.map_err(unexpected)?;
     Ok(format!(

@@ -121,6 +121,13 @@ fn layer_files() -> impl Iterator<Item = &'static str> {
     text("layer.sql").lines().filter_map(|line| line.strip_prefix("\\ir ")).map(move |path| text(path.trim()))
 }
 
+/// Gives those who read what they may, and takes from all others what they may not. A migration does so; a dump that was
+/// restored has what belongs to its schemas, but not what belongs to the database and the cluster.
+pub(crate) async fn grant_rights(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let roles = SQL_LAYER.get_file("roles.sql").and_then(include_dir::File::contents_utf8).expect("it is built in");
+    sqlx::raw_sql(roles).execute(connection).await.map(|_| ())
+}
+
 /// Brings a database up to date; one instance at a time, and the others find nothing to do.
 ///
 /// # Errors

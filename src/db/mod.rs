@@ -31,6 +31,7 @@ pub(crate) use clock::own_ms;
 pub use cluster::{ClusterError, ClusterSettings, PrivateCluster, reachable_dir};
 pub(crate) use deadline::within_deadline;
 pub use error::DbError;
+pub(crate) use migrate::grant_rights;
 pub use migrate::{MIGRATOR, MigrateFailure, Migrated, migrate, sql_layer_digest};
 pub(crate) use notices::{Notice, hear};
 pub use own_writes::OwnWrites;

@@ -1,6 +1,7 @@
 //! The service as a process of its own, which can be killed, stopped and given another clock.
 
 use std::fs::File;
+use std::net::SocketAddr;
 use std::ops::Deref;
 use std::process::Command;
 
@@ -70,6 +71,14 @@ impl Process {
     /// What it has logged so far.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).expect("its log")
+    }
+
+    /// Where its metrics are.
+    pub(crate) fn metrics(&self) -> SocketAddr {
+        let log = self.log();
+        let line = log.lines().find(|line| line.contains("metrics are at")).expect("it says so");
+        let event: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        event["address"].as_str().and_then(|address| address.parse().ok()).expect("an address")
     }
 
     /// Lines of its log with some words in them.

@@ -25,7 +25,7 @@ fn program(db: &TestDb) -> Command {
     let socket = options.get_socket().expect("a Unix socket").display().to_string();
     let database = format!("postgres:///{}?host={socket}&user=ar_supervisor", options.get_database().expect("a name"));
     let mut program = Command::new(env!("CARGO_BIN_EXE_ar-supervisor"));
-    program.env_clear().env("DATABASE_URL", database);
+    program.env_clear().env("DATABASE_URL", database).env("METRICS_PORT", "0");
     program
 }
 

@@ -11,7 +11,7 @@ use promql_parser::parser::{Expr, VectorSelector, parse};
 use serde_json::Value;
 
 use super::{Page, traffic, watched};
-use crate::support::TestServer;
+use crate::support::{Process, TestServer, eventually};
 
 /// What Prometheus itself makes.
 const OF_PROMETHEUS: [&str; 2] = ["up", "ALERTS"];
@@ -106,7 +106,15 @@ fn missing_of(expression: &str, page: &Page, recorded: &BTreeSet<String>) -> Vec
 #[tokio::test(flavor = "multi_thread")]
 async fn rules_and_the_dashboard_name_what_there_is() {
     let t = TestServer::start_with(watched()).await;
-    let page = traffic::some(&t).await;
+    let mut page = traffic::some(&t).await;
+    // Times of statements are told to the log's layer, which a process has.
+    let process = Process::start(&t.db().options(), &[]).await;
+    let metrics = process.metrics();
+    page.text += &eventually("a statement was timed", async || {
+        let text = Page::at(metrics).await.text;
+        text.contains("ar_db_statement_seconds_bucket").then_some(text)
+    })
+    .await;
     let (recording, alerts) = (rules_of("prometheus/recording.yml"), rules_of("prometheus/alerts.yml"));
     let recorded: BTreeSet<String> = recording.iter().map(|rule| text(rule, "record").to_owned()).collect();
     let dashboard: Value = serde_json::from_str(&read("grafana/dashboards/ar-supervisor.json")).expect("JSON");
