@@ -24,7 +24,7 @@ const RETRY: Duration = Duration::from_millis(500);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// When, after a stop began, what still runs is cut off: sockets that are sent away, and writers that flush.
 const HARD_STOP: Duration = Duration::from_secs(28);
-/// When, after a stop began, the process is gone at the latest. Who stops it should wait that long.
+/// When, after a stop began, the process is gone at the latest. Who stops it should wait `STOP_DELAY` and that long.
 pub const STOPS_WITHIN: Duration = Duration::from_secs(HARD_STOP.as_secs() + CLOSE_TIMEOUT.as_secs());
 
 #[derive(Debug, clap::Args)]

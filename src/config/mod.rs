@@ -192,7 +192,7 @@ pub enum Dialable {
 pub struct ConfigError(Vec<String>);
 
 /// Variables that hold secrets. Each may instead be read from the file that the variable of the same name with `_FILE`
-/// after it names: what every process of a machine may see of another is not its files but its environment.
+/// after it names: an environment is shown by orchestrators and printed by tools, a file has an owner.
 pub const SECRET_VARIABLES: [&str; 5] = ["DATABASE_URL", "DATABASE_READ_URL", "DB_PASSWORD", "JWT_SECRET", "JWT_SECRET_PREVIOUS"];
 
 /// Secrets that stand in examples all over the world, ours and the specification's among them.

@@ -121,20 +121,19 @@ fn nobody_kills_it_before_it_has_stopped_by_itself() {
     let duration = |text: &str| humantime::parse_duration(text).expect("a duration");
     let compose = compose();
     let grace = |service: &str| duration(compose["services"][service]["stop_grace_period"].as_str().expect("a grace period"));
+    let takes = |variables: &BTreeMap<String, String>| understood(variables).server.stop_delay + STOPS_WITHIN;
     for instance in INSTANCES {
-        assert!(grace(instance) > STOPS_WITHIN);
+        assert!(grace(instance) > takes(&of_compose(instance)));
     }
     let proxy = text("docker/haproxy/haproxy.cfg");
     let hard_stop = proxy.lines().find_map(|line| line.trim().strip_prefix("hard-stop-after ")).map(duration).expect("a hard stop");
     assert!(hard_stop > STOPS_WITHIN && grace("proxy") > hard_stop);
 
     let stop_s: u64 = directive("TimeoutStopSec").parse().expect("seconds");
-    assert!(Duration::from_secs(stop_s) > STOPS_WITHIN);
+    assert!(Duration::from_secs(stop_s) > takes(&of_unit()));
 
-    let pod = pod();
-    let grace_s = pod["terminationGracePeriodSeconds"].as_u64().expect("seconds");
-    let sleep_s = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"].as_u64().expect("seconds");
-    assert!(Duration::from_secs(grace_s - sleep_s) > STOPS_WITHIN);
+    let grace_s = pod()["terminationGracePeriodSeconds"].as_u64().expect("seconds");
+    assert!(Duration::from_secs(grace_s) > takes(&of_kubernetes()));
     assert_eq!(of_image("STOPSIGNAL"), "SIGTERM");
     assert_eq!(directive("KillSignal"), "SIGTERM");
 }
