@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use geo_types::Point;
@@ -17,6 +18,8 @@ use crate::sync;
 
 /// Rows whose cells are checked unless all are asked for.
 const SAMPLE_ROWS: i64 = 100_000;
+/// How long the replica may take to answer.
+const REPLICA_TIMEOUT: Duration = Duration::from_secs(5);
 /// Decorations that are compared with edges' rows at once.
 const SYNC_PAGE: i64 = 1_000;
 
@@ -83,6 +86,8 @@ pub(super) async fn run(environment: &Environment, args: &Args) -> Outcome {
             tell("sync", sync(connection, args).await);
             tell("admins", admins(connection).await);
             tell("clock", clock(connection).await);
+            tell("replica", replica(environment, connection).await);
+            tell("instances", instances(connection).await);
         }
     }
     if faults == 0 {
@@ -222,6 +227,46 @@ async fn connect(environment: &Environment) -> Result<PgConnection, Fault> {
         cure: "check that PostgreSQL runs there and that DATABASE_URL, or DB_HOST, DB_PORT, DB_USER, DB_PASSWORD and DB_NAME, are right"
             .to_owned(),
     })
+}
+
+/// What `DATABASE_READ_URL` names must follow the primary.
+async fn replica(environment: &Environment, primary: &mut PgConnection) -> Finding {
+    let options = environment.database().ok().and_then(|config| config.replica);
+    let Some(options) = options else { return Ok("none set; discovery reads the primary".to_owned()) };
+    let asking = async {
+        let mut connection = options.application_name("ar-supervisor doctor").connect().await?;
+        let state = "SELECT pg_is_in_recovery(), (SELECT value FROM ar.meta WHERE key = 'epoch')";
+        sqlx::query_as::<_, (bool, Option<String>)>(state).fetch_one(&mut connection).await
+    };
+    let cure = "check that a standby of this very database runs where DATABASE_READ_URL says; without one, unset it. Discovery reads the \
+                primary meanwhile";
+    let (follows, epoch) = match tokio::time::timeout(REPLICA_TIMEOUT, asking).await {
+        Ok(Ok(state)) => state,
+        Ok(Err(error)) => return fault(format!("it cannot be asked: {error}"), cure),
+        Err(_elapsed) => return fault(format!("it does not answer within {} s", REPLICA_TIMEOUT.as_secs()), cure),
+    };
+    let own: Option<String> =
+        sqlx::query_scalar("SELECT value FROM ar.meta WHERE key = 'epoch'").fetch_optional(primary).await.map_err(unexpected)?;
+    if !follows {
+        return fault("it is no standby: it takes writes of its own", cure);
+    }
+    if epoch != own {
+        return fault("it follows another database, or this one from before a restore", cure);
+    }
+    Ok("it is a standby of this database".to_owned())
+}
+
+/// Who runs on the database now.
+async fn instances(connection: &mut PgConnection) -> Finding {
+    let (running, lost, other): (i64, i64, i64) = sqlx::query_as(
+        "SELECT count(*) FILTER (WHERE lease_until > now()), count(*) FILTER (WHERE lease_until <= now()),
+                count(*) FILTER (WHERE lease_until > now() AND sql_layer <> $1) FROM ar.instances",
+    )
+    .bind(sql_layer_digest())
+    .fetch_one(connection)
+    .await
+    .map_err(unexpected)?;
+    Ok(format!("{running} running, {other} of them of another version than this program; {lost} vanished lately"))
 }
 
 async fn version(connection: &mut PgConnection) -> Finding {

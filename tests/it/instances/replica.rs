@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, PgConnection};
 
-use crate::commands::url_of;
+use crate::commands::{run, text, url_of};
 use crate::editing::{content_with, path_of};
-use crate::support::{Account, Answer, OwnCluster, Process, eventually};
+use crate::support::{Account, Answer, OwnCluster, Process, SECRET, eventually};
 use crate::sync::delivering::{create, put};
 
 /// The most that the replica may be behind in these tests.
@@ -141,4 +141,28 @@ async fn own_writes_are_seen(a: &Process, b: &Process, admin: &Account, decorati
     assert!(names_near(a, 10.0, 20.0).await.is_empty());
     let restored = admin.ask(a, Method::POST, &format!("{}/restore", path_of(decoration))).await;
     assert_eq!(restored.status, 200, "{}", restored.text());
+}
+
+/// Doctor tells a standby from what is none.
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_looks_at_the_replica() {
+    let primary = OwnCluster::start().await;
+    let replica = primary.replica().await;
+    let doctor = async |read_url: String| {
+        let url = url_of(&primary.options());
+        let asking = tokio::task::spawn_blocking(move || {
+            let variables = [("DATABASE_URL", url.as_str()), ("DATABASE_READ_URL", read_url.as_str()), ("JWT_SECRET", SECRET)];
+            text(&run(&["doctor"], &variables).stdout)
+        });
+        asking.await.expect("doctor ends")
+    };
+    // What it was told since it was copied may still be on its way.
+    eventually("the standby is found", async || {
+        doctor(url_of(&replica.options())).await.contains("ok    replica: it is a standby of this database").then_some(())
+    })
+    .await;
+    assert!(doctor(url_of(&primary.options())).await.contains("FAULT replica: it is no standby"));
+    replica.stop("fast").await;
+    assert!(doctor(url_of(&replica.options())).await.contains("FAULT replica: it cannot be asked"));
+    assert!(doctor(url_of(&primary.options())).await.contains("ok    instances: 0 running"));
 }
