@@ -70,6 +70,12 @@ async fn discovery_reads_a_replica_that_is_fit_and_its_callers_see_what_they_wro
     })
     .await;
 
+    // What has been replayed before it stands still is what others see then.
+    eventually("the replica has it", async || {
+        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM ar.decorations").fetch_one(&mut at_replica).await.expect("counts");
+        (count == 1).then_some(())
+    })
+    .await;
     // Replay stands still. What somebody else wrote is not seen yet, so it is the replica that is read; what a caller
     // wrote himself is, by lists, on a map, and on the other instance.
     ask(&mut at_replica, "SELECT pg_wal_replay_pause()").await;
