@@ -139,7 +139,10 @@ test('the page says that it is not live while the server is away, and goes on on
     await page.getByText('Live', { exact: true }).waitFor({ timeout: 40_000 });
     await banner.waitFor({ state: 'hidden' });
     await drawn(page);
-    forgive(faults, /ERR_CONNECTION_REFUSED|WebSocket connection|status of 503/);
+    // A server that is back at once may not have been asked meanwhile.
+    if (faults.length > 0) {
+        forgive(faults, /ERR_CONNECTION_REFUSED|WebSocket connection|status of 503/);
+    }
     assert.deepEqual(faults, []);
     await context.close();
 });
