@@ -11,6 +11,7 @@ run: setup page ## Build and run everything: a private PostgreSQL, demo data, th
 	@exec target/release/ar-supervisor dev --data-dir "$(DATA_DIR)" $(ARGS)
 
 test: setup ## Run all tests, on a private PostgreSQL and in a real browser
+	@.ci/install test
 	@.ci/npm browser
 	@.ci/install promtool
 	cargo test $(CARGO_FLAGS) --lib --bins --test it
@@ -18,6 +19,7 @@ test: setup ## Run all tests, on a private PostgreSQL and in a real browser
 	@$(MAKE) --no-print-directory browser
 
 soak: setup ## Prove every promise at its full number and print the table; SOAK=P4,P9 proves some (hours)
+	@.ci/install test
 	@.ci/npm browser
 	cargo test $(CARGO_FLAGS) --test soak
 

@@ -57,10 +57,15 @@ impl DbError {
         }
     }
 
-    /// The same of a driver error.
+    /// The same of a driver error; also whether another instance was changing what is asked for.
     pub(crate) fn means_unavailable(error: &sqlx::Error) -> bool {
-        breaks_connection(error) || is_busy(error) || is_stale_plan(error)
+        is_away(error) || is_stale_plan(error)
     }
+}
+
+/// Whether the database was not there, or too busy.
+pub(super) fn is_away(error: &sqlx::Error) -> bool {
+    breaks_connection(error) || is_busy(error)
 }
 
 /// Whether a connection that gave this error is of no more use.

@@ -13,7 +13,7 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
 
-use super::DbError;
+use super::error::is_away;
 
 /// Forward-only migrations of schema `ar`.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
@@ -94,10 +94,8 @@ impl MigrateFailure {
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
         match self {
-            Self::Database { source, .. } | Self::NotAllowed { source, .. } => DbError::means_unavailable(source),
-            Self::Migration(MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _)) => {
-                DbError::means_unavailable(source)
-            }
+            Self::Database { source, .. } | Self::NotAllowed { source, .. } => is_away(source),
+            Self::Migration(MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _)) => is_away(source),
             Self::Migration(_) | Self::NotInstalled { .. } | Self::Dependents(_) | Self::Newer(_) => false,
         }
     }

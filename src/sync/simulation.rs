@@ -483,7 +483,6 @@ fn after_faults_every_edge_holds_what_it_should_within_ten_seconds() {
     for seed in seeds(60) {
         let faults = faults_after(seed, false, 10_000);
         proof.tried(1);
-        proof.failed(usize::from(!faults.is_empty()));
         assert!(faults.is_empty(), "seed {seed}: {faults:#?}");
     }
 }
@@ -495,7 +494,6 @@ fn mangled_messages_have_one_effect() {
     for seed in seeds(60) {
         let faults = faults_after(seed, true, 40_000);
         proof.tried(1);
-        proof.failed(usize::from(!faults.is_empty()));
         assert!(faults.is_empty(), "seed {seed}: {faults:#?}");
     }
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::ops::Deref;
 use std::process::Command;
 
+use serde_json::Value;
 use sqlx::postgres::PgConnectOptions;
 use tempfile::TempDir;
 
@@ -49,7 +50,7 @@ impl Process {
         let read = || std::fs::read_to_string(folder.path().join("log")).expect("its log");
         let address = eventually("it listens", async || {
             let line = read().lines().find(|line| line.contains("\"listening on "))?.to_owned();
-            let event: serde_json::Value = serde_json::from_str(&line).ok()?;
+            let event: Value = serde_json::from_str(&line).ok()?;
             event["address"].as_str()?.parse().ok()
         })
         .await;
@@ -77,7 +78,7 @@ impl Process {
     pub(crate) fn metrics(&self) -> SocketAddr {
         let log = self.log();
         let line = log.lines().find(|line| line.contains("metrics are at")).expect("it says so");
-        let event: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        let event: Value = serde_json::from_str(line).expect("JSON");
         event["address"].as_str().and_then(|address| address.parse().ok()).expect("an address")
     }
 
@@ -93,6 +94,21 @@ impl Process {
             found.fetch_optional(&self.sql).await.expect("reads")
         })
         .await
+    }
+
+    /// The lines of its log so far, which is JSON unless it was asked for another form.
+    pub(crate) fn events(&self) -> Vec<Value> {
+        let log = self.log();
+        // The last one may not be whole yet.
+        let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        whole.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+    }
+
+    /// Stops it in order; what it logged.
+    pub(crate) fn stop(mut self) -> String {
+        self.running.signal("-TERM");
+        assert_eq!(self.running.end(), Some(0));
+        self.log()
     }
 
     /// Ends at once, as by a crash.

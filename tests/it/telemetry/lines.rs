@@ -37,11 +37,11 @@ async fn every_line_of_a_request_has_its_id_its_trace_and_its_route() {
     }
     let answer = server.get("/health/live").await;
     assert!(answer.header("x-request-id").is_some_and(|id| id.len() == 36), "one of our own");
-    assert!(server.log().iter().all(|line| !line["target"].as_str().is_some_and(|target| target.starts_with("sqlx"))), "no line twice");
+    assert!(server.events().iter().all(|line| !line["target"].as_str().is_some_and(|target| target.starts_with("sqlx"))), "no line twice");
 
     // What goes on by itself has spans, too.
     eventually("a piece of work has a line", async || {
-        server.log().into_iter().find(|line| line["span"]["name"] == "work" && line["statement"].is_string())
+        server.events().into_iter().find(|line| line["span"]["name"] == "work" && line["statement"].is_string())
     })
     .await;
     server.stop();
@@ -96,7 +96,7 @@ async fn a_slow_statement_is_logged_once_with_its_name_and_its_request() {
 async fn who_asks_for_an_export_that_is_not_built_in_is_told() {
     let db = TestDb::create().await;
     let server = Process::start(&db, &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318")]).await;
-    let told = server.log().into_iter().find(|line| message(line).contains("feature `otel`")).expect("a line");
+    let told = server.events().into_iter().find(|line| message(line).contains("feature `otel`")).expect("a line");
     assert_eq!(told["level"], "WARN");
     server.stop();
 }

@@ -157,7 +157,7 @@ async fn nobody_waits_for_a_collector_that_is_away_or_does_not_answer() {
     for _ in 0..200 {
         server.get(NEARBY).await.ok();
     }
-    let log = server.log();
+    let log = server.events();
     let answered = log.iter().filter(|line| line["message"].as_str().is_some_and(|text| text.contains(" answered ")));
     let slowest_ms = answered.filter_map(|line| line["elapsed_ms"].as_f64()).fold(0.0, f64::max);
     assert!(slowest_ms < 2_000.0, "{slowest_ms} ms");

@@ -1,77 +1,36 @@
-//! `serve` as a process of its own, with its log.
+//! `serve` as a process of its own, with its log line by line.
 
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::ops::Deref;
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, PASSWORD, SECRET, TestDb, eventually};
+use crate::commands::{run, text, url_of};
+use crate::support::{self, Answer, PASSWORD, TestDb, eventually};
 
 /// A running service, over a database that others may use, too.
-pub(super) struct Process {
-    child: Child,
-    lines: Arc<Mutex<Vec<String>>>,
-    reading: Option<std::thread::JoinHandle<()>>,
-    pub(super) address: SocketAddr,
-    pub(super) client: reqwest::Client,
-}
+pub(super) struct Process(support::Process);
 
-/// What a command on a database needs.
-fn program(db: &TestDb) -> Command {
-    let options = db.options();
-    let socket = options.get_socket().expect("a Unix socket").display().to_string();
-    let database = format!("postgres:///{}?host={socket}&user=ar_supervisor", options.get_database().expect("a name"));
-    let mut program = Command::new(env!("CARGO_BIN_EXE_ar-supervisor"));
-    program.env_clear().env("DATABASE_URL", database).env("METRICS_PORT", "0");
-    program
+impl Deref for Process {
+    type Target = support::Process;
+
+    fn deref(&self) -> &support::Process {
+        &self.0
+    }
 }
 
 /// Runs a command to its end; what it printed.
 pub(super) async fn command(db: &TestDb, arguments: &'static [&str]) -> String {
-    let mut program = program(db);
-    let ended = tokio::task::spawn_blocking(move || program.args(arguments).output().expect("the program runs")).await.expect("ends");
-    assert!(ended.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&ended.stderr));
-    String::from_utf8(ended.stdout).expect("text")
+    let url = url_of(&db.options());
+    let ended = tokio::task::spawn_blocking(move || run(arguments, &[("DATABASE_URL", &url)])).await.expect("ends");
+    assert!(ended.status.success(), "{arguments:?}: {}", text(&ended.stderr));
+    text(&ended.stdout)
 }
 
 impl Process {
     /// Starts it with some variables more, and waits until it is ready.
     pub(super) async fn start(db: &TestDb, variables: &[(&str, &str)]) -> Self {
-        let mut program = program(db);
-        program.arg("serve").env("JWT_SECRET", SECRET).env("RATE_LIMIT", "off").env("LOG_FORMAT", "json");
-        program.env("SERVER_HOST", "127.0.0.1").env("SERVER_PORT", "0").envs(variables.iter().copied());
-        let mut child = program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program runs");
-        let pipe = BufReader::new(child.stderr.take().expect("a log"));
-        let lines = Arc::<Mutex<Vec<String>>>::default();
-        let written = Arc::clone(&lines);
-        let reading = std::thread::spawn(move || {
-            for line in pipe.lines() {
-                written.lock().expect("whole").push(line.expect("text"));
-            }
-        });
-        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        let address = eventually("it says where it listens", async || {
-            lines
-                .lock()
-                .expect("whole")
-                .iter()
-                .find_map(|line| serde_json::from_str::<Value>(line).ok()?["address"].as_str()?.parse::<SocketAddr>().ok())
-        })
-        .await;
-        let process = Self { child, lines, reading: Some(reading), address, client };
-        eventually("it is ready", async || (process.get("/health/ready").await.status == 200).then_some(())).await;
-        process
-    }
-
-    pub(super) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
-        self.client.request(method, format!("http://{}{path}", self.address))
-    }
-
-    pub(super) async fn get(&self, path: &str) -> Answer {
-        Answer::of(self.request(Method::GET, path)).await
+        Self(support::Process::start(&db.options(), variables).await)
     }
 
     /// Registers somebody with a role and signs in: an access token.
@@ -86,15 +45,9 @@ impl Process {
         answer.json()["access_token"].as_str().expect("a token").to_owned()
     }
 
-    /// The log so far.
-    pub(super) fn log(&self) -> Vec<Value> {
-        let lines = self.lines.lock().expect("whole");
-        lines.iter().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
-    }
-
     /// The lines of a request.
     pub(super) fn log_of(&self, request_id: &str) -> Vec<Value> {
-        self.log().into_iter().filter(|line| line["span"]["request_id"] == request_id).collect()
+        self.events().into_iter().filter(|line| line["span"]["request_id"] == request_id).collect()
     }
 
     /// Asks for something, and waits until its answer stands in the log; the lines of that request.
@@ -107,31 +60,15 @@ impl Process {
         .await
     }
 
-    /// Whether requests have lines now, which they have at `debug`.
+    /// Whether requests have lines now, which they have at `debug`. A line is written before its answer.
     pub(super) async fn is_verbose(&self) -> bool {
         let request_id = uuid::Uuid::now_v7().to_string();
         Answer::of(self.request(Method::GET, "/health/live").header("x-request-id", &request_id)).await;
-        // A line is written before its answer, and the pipe is read at once.
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         !self.log_of(&request_id).is_empty()
     }
 
     /// Ends it; what it logged.
-    pub(super) fn stop(mut self) -> String {
-        let status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill runs");
-        assert!(status.success());
-        assert!(self.child.wait().expect("it ends").success());
-        self.reading.take().expect("once").join().expect("the log is read");
-        self.lines.lock().expect("whole").join("\n")
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It has ended, unless its test failed.
-        if self.reading.is_some() {
-            drop(self.child.kill());
-            drop(self.child.wait());
-        }
+    pub(super) fn stop(self) -> String {
+        self.0.stop()
     }
 }

@@ -45,7 +45,7 @@ async fn sockets_and_positions_leave_no_secret_in_the_most_verbose_log() {
     page.data("snapshot").await;
     server.get(&format!("/api/v1/decorations/nearby?lat={lat}&lng={lng}")).await.ok();
     eventually("the reports were read", async || {
-        server.log().into_iter().find(|line| line["span"]["name"] == "edge_socket" && line["code"].is_string())
+        server.events().into_iter().find(|line| line["span"]["name"] == "edge_socket" && line["code"].is_string())
     })
     .await;
     drop((socket, page));

@@ -26,7 +26,7 @@ fn read(path: &str) -> String {
 
 /// The rules of a file, alerts or recordings.
 fn rules_of(path: &str) -> Vec<Value> {
-    let file: Value = serde_saphyr::from_str(&read(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let file: Value = yaml_serde::from_str(&read(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
     let groups = file["groups"].as_array().expect("groups").clone();
     groups.iter().flat_map(|group| group["rules"].as_array().expect("rules").clone()).collect()
 }
@@ -174,7 +174,7 @@ fn the_dashboard_is_laid_out_without_gaps_and_overlaps() {
     let rows: Vec<&str> = panels.iter().filter(|panel| panel["type"] == "row").map(|panel| text(panel, "title")).collect();
     assert_eq!(rows, ["Now", "Traffic", "Database", "Sockets and edge servers", "Sync", "Devices", "Signing in", "Process"]);
     assert!(taken.len() as u64 > height * 22, "{} of {}", taken.len(), height * 24);
-    let source: Value = serde_saphyr::from_str(&read("grafana/provisioning/datasources/prometheus.yml")).expect("YAML");
+    let source: Value = yaml_serde::from_str(&read("grafana/provisioning/datasources/prometheus.yml")).expect("YAML");
     assert_eq!(source["datasources"][0]["uid"], "prometheus");
 }
 
