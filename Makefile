@@ -24,6 +24,7 @@ soak: setup ## Prove every promise at its full number and print the table; SOAK=
 	cargo test $(CARGO_FLAGS) --test soak
 
 otel: setup ## Lint and test the export of spans, which a plain build leaves out (feature `otel`)
+	@.ci/install promtool
 	cargo clippy $(CARGO_FLAGS) --features otel --all-targets -- -D warnings
 	cargo test $(CARGO_FLAGS) --features otel --lib --test it -- telemetry
 

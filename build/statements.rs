@@ -1,6 +1,6 @@
-//! The names of the SQL statements, which a build takes in besides the sources. A statement is named after the function that runs it, `devices::store::write_locations`, by reading the
-//! sources here: so no call site has to say its name, and none can forget to. `src/telemetry/statements.rs` includes the
-//! table, and has the test that no statement of `.sqlx/` is without a name.
+//! The names of the SQL statements. One is named after the function that runs it, `devices::store::write_locations`, by
+//! reading the sources here: so no call site has to say its name, and none can forget to. `src/telemetry/statements.rs`
+//! includes the table, and has the test that no statement of `.sqlx/` is without a name.
 //!
 //! Read are tokens, not syntax: statements also stand inside other macros, and in macros of our own that put one together
 //! (`query_users!("SELECT", "WHERE id = $1", id)`), which are expanded as far as the text goes.

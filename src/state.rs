@@ -105,7 +105,8 @@ impl AppState {
     }
 
     /// Requests under way.
-    pub(crate) fn requests_in_flight(&self) -> usize {
+    #[must_use]
+    pub fn requests_in_flight(&self) -> usize {
         MAX_IN_FLIGHT.saturating_sub(self.in_flight.available_permits())
     }
 

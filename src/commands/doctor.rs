@@ -151,13 +151,13 @@ async fn places(connection: &mut PgConnection) -> Finding {
     Ok(format!("{devices} devices at {edges} edges are counted right"))
 }
 
-/// The numbers that edges know are of a time that this database does not remember: with another epoch they are void.
 /// A dump has neither roles nor the rights on the database itself.
 async fn rights(connection: &mut PgConnection) -> Finding {
     grant_rights(connection).await.map_err(unexpected)?;
     Ok("given and taken as by a migration".to_owned())
 }
 
+/// The numbers that edges know are of a time that this database does not remember: with another epoch they are void.
 async fn restored(connection: &mut PgConnection) -> Finding {
     let epoch = sync::begin_epoch(connection).await.map_err(unexpected)?;
     Ok(format!(
@@ -235,8 +235,8 @@ async fn replica(environment: &Environment, primary: &mut PgConnection) -> Findi
     let Some(options) = options else { return Ok("none set; discovery reads the primary".to_owned()) };
     let asking = async {
         let mut connection = options.application_name("ar-supervisor doctor").connect().await?;
-        let state = "SELECT pg_is_in_recovery(), (SELECT value FROM ar.meta WHERE key = 'epoch')";
-        sqlx::query_as::<_, (bool, Option<String>)>(state).fetch_one(&mut connection).await
+        let follows: bool = sqlx::query_scalar("SELECT pg_is_in_recovery()").fetch_one(&mut connection).await?;
+        Ok::<_, sqlx::Error>((follows, sync::epoch(&mut connection).await?))
     };
     let cure = "check that a standby of this very database runs where DATABASE_READ_URL says; without one, unset it. Discovery reads the \
                 primary meanwhile";
@@ -245,12 +245,10 @@ async fn replica(environment: &Environment, primary: &mut PgConnection) -> Findi
         Ok(Err(error)) => return fault(format!("it cannot be asked: {error}"), cure),
         Err(_elapsed) => return fault(format!("it does not answer within {} s", REPLICA_TIMEOUT.as_secs()), cure),
     };
-    let own: Option<String> =
-        sqlx::query_scalar("SELECT value FROM ar.meta WHERE key = 'epoch'").fetch_optional(primary).await.map_err(unexpected)?;
     if !follows {
         return fault("it is no standby: it takes writes of its own", cure);
     }
-    if epoch != own {
+    if epoch != sync::epoch(primary).await.map_err(unexpected)? {
         return fault("it follows another database, or this one from before a restore", cure);
     }
     Ok("it is a standby of this database".to_owned())

@@ -12,7 +12,7 @@ use crate::telemetry::{self, LogFilter};
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// A level (off, error, warn, info, debug, trace), or levels by module, such as `info,ar_supervisor::sync=debug`
-    #[arg(value_parser = LogFilter::read, required_unless_present = "reset")]
+    #[arg(value_parser = filter, required_unless_present = "reset")]
     filter: Option<LogFilter>,
     /// For how long, a day at most; then it goes back by itself
     #[arg(long = "for", value_name = "TIME", default_value = "15m", value_parser = duration)]
@@ -20,6 +20,13 @@ pub(super) struct Args {
     /// Go back to each instance's own `LOG_LEVEL`
     #[arg(long, conflicts_with = "filter")]
     reset: bool,
+}
+
+fn filter(text: &str) -> Result<LogFilter, String> {
+    if text.chars().count() > LogFilter::MAX_CHARS {
+        return Err(format!("it takes {} characters at the most", LogFilter::MAX_CHARS));
+    }
+    LogFilter::read(text).map_err(|error| error.to_string())
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

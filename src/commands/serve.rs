@@ -20,12 +20,12 @@ use crate::telemetry::prometheus;
 
 /// Time between attempts to reach a database that is not there.
 const RETRY: Duration = Duration::from_millis(500);
-/// Time that connections to the database get to close.
+/// Time that connections to the database and to the page of metrics get to close; and, after them, the last spans.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// When, after a stop began, what still runs is cut off: sockets that are sent away, and writers that flush.
 const HARD_STOP: Duration = Duration::from_secs(28);
 /// When, after a stop began, the process is gone at the latest. Who stops it should wait `STOP_DELAY` and that long.
-pub const STOPS_WITHIN: Duration = Duration::from_secs(HARD_STOP.as_secs() + CLOSE_TIMEOUT.as_secs());
+pub const STOPS_WITHIN: Duration = Duration::from_secs(HARD_STOP.as_secs() + 2 * CLOSE_TIMEOUT.as_secs());
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -158,12 +158,12 @@ pub(super) async fn serve(
     if tokio::time::timeout_at(stop_began + HARD_STOP, lifecycle.tasks_ended()).await.is_err() {
         tracing::warn!("background tasks cut off");
     }
-    // Work that was cut off may hold a connection for ever.
-    if tokio::time::timeout(CLOSE_TIMEOUT, db.close()).await.is_err() {
-        tracing::warn!("connections to the database cut off");
-    }
     watching.stop();
-    watching.tasks_ended().await;
+    // Work that was cut off may hold a connection for ever.
+    let closing = async { tokio::join!(db.close(), watching.tasks_ended()) };
+    if tokio::time::timeout(CLOSE_TIMEOUT, closing).await.is_err() {
+        tracing::warn!("connections cut off");
+    }
     tracing::info!("stopped");
     failure.map_or(Ok(ExitCode::SUCCESS), Err)
 }

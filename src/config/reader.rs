@@ -168,23 +168,13 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn tokens(&mut self, secret: SecretString) -> TokenConfig {
-        let seconds = |least: u64, most: u64| {
-            move |text: &str| {
-                let duration = humantime::parse_duration(text).ok()?;
-                (least..=most).contains(&duration.as_secs()).then_some(duration)
-            }
-        };
         TokenConfig {
             secret,
             previous_secret: self.secret("JWT_SECRET_PREVIOUS"),
             issuer: self.text("JWT_ISSUER").unwrap_or_else(|| "ar-supervisor".to_owned()),
             audience: self.text("JWT_AUDIENCE").unwrap_or_else(|| "ar-supervisor".to_owned()),
-            access_ttl: self
-                .read("JWT_EXPIRY", ("a duration of 60s to 24h", "15m"), seconds(60, 86_400))
-                .unwrap_or(Duration::from_mins(15)),
-            refresh_ttl: self
-                .read("REFRESH_TOKEN_EXPIRY", ("a duration of 10m to 365d", "168h"), seconds(600, 365 * 86_400))
-                .unwrap_or(Duration::from_hours(168)),
+            access_ttl: self.duration("JWT_EXPIRY", "15m", 60, 86_400),
+            refresh_ttl: self.duration("REFRESH_TOKEN_EXPIRY", "168h", 600, 365 * 86_400),
         }
     }
 

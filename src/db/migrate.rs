@@ -94,8 +94,9 @@ impl MigrateFailure {
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
         match self {
-            Self::Database { source, .. } | Self::NotAllowed { source, .. } => is_away(source),
-            Self::Migration(MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _)) => is_away(source),
+            Self::Database { source, .. }
+            | Self::NotAllowed { source, .. }
+            | Self::Migration(MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _)) => is_away(source),
             Self::Migration(_) | Self::NotInstalled { .. } | Self::Dependents(_) | Self::Newer(_) => false,
         }
     }

@@ -37,7 +37,7 @@ pub(crate) use notices::{Notice, hear};
 pub use own_writes::OwnWrites;
 pub(crate) use own_writes::reading_after;
 pub use read_pool::{ReadPool, Reading};
-pub(crate) use replica::{Replica, Standing, watch_replica};
+pub(crate) use replica::{FALLBACK_REASONS, Replica, Standing, watch_replica};
 pub(crate) use rounds::{Round, begin_round};
 
 use crate::config::DatabaseConfig;
@@ -185,12 +185,12 @@ impl Db {
         PgPoolOptions::new().max_connections(2).connect_lazy_with(options)
     }
 
-    /// Whether the database answers within a second. A half-open connection hangs, hence the deadline.
+    /// Whether the primary answers within a second: without it nobody can sign in or write. A half-open connection hangs, hence the deadline.
     ///
     /// # Errors
     /// When it does not.
     pub async fn answers(&self) -> Result<(), DbError> {
-        let asking = self.hot.run("asking the database whether it is there", |connection| {
+        let asking = self.hot.run_on_primary("asking the database whether it is there", |connection| {
             Box::pin(async move { sqlx::raw_sql("SELECT").execute(connection).await })
         });
         match tokio::time::timeout(Duration::from_secs(1), asking).await {

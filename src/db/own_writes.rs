@@ -62,17 +62,17 @@ impl OwnWrites {
     /// When a caller wrote last, if he did of late.
     pub(crate) fn of(&self, network: IpAddr) -> Option<Instant> {
         let everybody = *self.everybody.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = if self.callers.is_empty() { None } else { self.callers.get(&self.name(network)).map(|at| *at) };
+        let own = self.callers.get(&self.name(network)).map(|at| *at);
         own.max(everybody).filter(|at| at.elapsed() < REMEMBERED)
     }
 
-    /// Notes that a caller wrote, here and, when reads may go to a replica, on all instances.
+    /// Notes that a caller wrote, here and on all instances, when reads may go to a replica.
     pub(crate) async fn written(&self, db: &Db, network: IpAddr) {
-        let caller = self.name(network);
-        self.note(caller);
         if db.replica().is_none() {
             return;
         }
+        let caller = self.name(network);
+        self.note(caller);
         if let Err(error) = tell(db, caller).await {
             // The write itself is done; elsewhere he sees it as soon as all do.
             tracing::debug!(error = &error as &dyn std::error::Error, "other instances do not know who wrote");

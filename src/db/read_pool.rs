@@ -62,7 +62,9 @@ enum Failure {
     Busy,
     /// No new connection could be made in time.
     Silent,
-    /// The server cannot be reached, or went away.
+    /// No new connection could be made.
+    Unreachable(sqlx::Error),
+    /// The connection turned out to be dead, or broke.
     Gone(sqlx::Error),
     /// The server refused the statement, or gave it up.
     Refused(sqlx::Error),
@@ -72,7 +74,7 @@ impl Failure {
     fn into_error(self, doing: &'static str) -> DbError {
         match self {
             Self::Busy | Self::Silent => DbError::timed_out(doing),
-            Self::Gone(error) | Self::Refused(error) => DbError::new(doing, error),
+            Self::Unreachable(error) | Self::Gone(error) | Self::Refused(error) => DbError::new(doing, error),
         }
     }
 }
@@ -87,6 +89,18 @@ impl Connections {
             .create_timeout(timeout)
             .build();
         Self { pool: pool.expect("timeouts have their runtime"), meters }
+    }
+
+    /// Runs a read; once more, on a fresh connection, when its own turns out to be dead.
+    async fn run_again<T>(&self, read: &impl for<'c> Fn(&'c mut PgConnection) -> Reading<'c, T>) -> Result<T, Failure> {
+        match self.run(read).await {
+            Err(Failure::Gone(error)) => {
+                meters().db.connections_lost.increment(1);
+                tracing::info!(error = &error as &dyn std::error::Error, "database connection lost; trying a fresh one");
+                self.run(read).await
+            }
+            answer => answer,
+        }
     }
 
     /// Runs a read; once more when its plan turns out to be outdated by a migration.
@@ -115,7 +129,7 @@ impl Connections {
         let acquired = self.pool.get().await;
         elapsed(&self.meters.acquire_seconds, asked);
         acquired.map_err(|error| match error {
-            PoolError::Backend(error) => Failure::Gone(error),
+            PoolError::Backend(error) => Failure::Unreachable(error),
             PoolError::Closed => Failure::Refused(sqlx::Error::PoolClosed),
             PoolError::Timeout(kind) => {
                 self.meters.timeouts.increment(1);
@@ -143,8 +157,7 @@ impl ReadPool {
     }
 
     /// Runs a read that sees at least what its caller wrote. When its connection turns out to be dead, or its plan
-    /// outdated by a migration, it is run once more on a fresh one, and when the replica fails it on the primary: a read
-    /// can be repeated.
+    /// outdated by a migration, it is run once more, and when the replica fails it on the primary: a read can be repeated.
     ///
     /// # Errors
     /// When there is no connection in time, or the statement fails.
@@ -165,13 +178,17 @@ impl ReadPool {
         if let Some((connections, replica)) = &self.replica {
             let not_there = match replica.may_serve(as_of.max(own_write())) {
                 Err(not_there) => not_there,
-                Ok(()) => match connections.run(&read).await {
+                Ok(()) => match connections.run_again(&read).await {
                     Ok(answer) => return Ok(answer),
                     // The primary is no place for what the replica is too busy for.
                     Err(failure @ Failure::Busy) => return Err(failure.into_error(doing)),
                     Err(Failure::Refused(error)) if takes_too_long(&error) => return Err(DbError::new(doing, error)),
                     // It may be a migration behind, or have given up the read for what it replays.
-                    Err(Failure::Refused(_)) => NotThere::Failed,
+                    Err(Failure::Refused(error)) => {
+                        let error = DbError::new(doing, error);
+                        tracing::debug!(error = &error as &dyn std::error::Error, "the replica failed a read: asking the primary");
+                        NotThere::Failed
+                    }
                     Err(failure) => {
                         replica.is_gone(&failure.into_error(doing));
                         NotThere::Failed
@@ -180,14 +197,19 @@ impl ReadPool {
             };
             not_there.count();
         }
-        match self.primary.run(&read).await {
-            Err(Failure::Gone(error)) => {
-                meters().db.connections_lost.increment(1);
-                tracing::info!(error = &error as &dyn std::error::Error, "database connection lost; trying a fresh one");
-                self.primary.run(&read).await.map_err(|failure| failure.into_error(doing))
-            }
-            answer => answer.map_err(|failure| failure.into_error(doing)),
-        }
+        self.run_on_primary(doing, read).await
+    }
+
+    /// The same wherever others read.
+    ///
+    /// # Errors
+    /// The same.
+    pub(super) async fn run_on_primary<T>(
+        &self,
+        doing: &'static str,
+        read: impl for<'c> Fn(&'c mut PgConnection) -> Reading<'c, T>,
+    ) -> Result<T, DbError> {
+        self.primary.run_again(&read).await.map_err(|failure| failure.into_error(doing))
     }
 
     /// Closes connections to the server that is not read for now.

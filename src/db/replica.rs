@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use super::error::DbError;
 use super::{Db, within_deadline};
 use crate::lifecycle::Lifecycle;
+use crate::telemetry::meters;
 
 /// Time between two looks, and while somebody waits for the replica to have what he wrote.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -58,6 +59,9 @@ impl Standing {
     }
 }
 
+/// Why reads go to the primary instead of the replica, in the metrics' words.
+pub(crate) const FALLBACK_REASONS: [&str; 6] = ["unknown", "lagging", "unreachable", "no_replica", "behind_a_write", "failed"];
+
 /// Why a read does not go to the replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NotThere {
@@ -73,11 +77,14 @@ impl NotThere {
     /// Counts a read that goes to the primary instead.
     pub(super) fn count(self) {
         let reason = match self {
-            Self::Unfit(standing) => standing.as_str(),
-            Self::Behind => "behind_a_write",
-            Self::Failed => "failed",
+            Self::Unfit(Standing::Unknown | Standing::InUse) => 0,
+            Self::Unfit(Standing::Lagging) => 1,
+            Self::Unfit(Standing::Unreachable) => 2,
+            Self::Unfit(Standing::NoReplica) => 3,
+            Self::Behind => 4,
+            Self::Failed => 5,
         };
-        ::metrics::counter!("ar_db_read_fallback_total", "reason" => reason).increment(1);
+        meters().db.read_fallback[reason].increment(1);
     }
 }
 
@@ -328,6 +335,10 @@ pub(crate) async fn watch_replica(db: Db, lifecycle: Lifecycle) {
     let stopping = lifecycle.stopping();
     let mut connection = None;
     loop {
+        if replica.standing() == Standing::Unreachable {
+            // That an old connection lives does not say that new ones can be made.
+            connection = None;
+        }
         let looking = replica.look(db.background(), &mut connection);
         tokio::select! {
             () = stopping.cancelled() => return,

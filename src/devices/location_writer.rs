@@ -297,6 +297,7 @@ async fn write_together(
     let placed = places::place(connection, &state.supervision.choice, &choosing, By::Phone).await?;
     drop(holding.take());
     transaction.commit().await?;
+    places::note(&placed, By::Phone);
     let placed = settle(state, placed).await;
     state.devices.presence.note(written.values().filter_map(store::WrittenRow::presence));
     Ok(answer(updates, written, placed))
@@ -336,6 +337,7 @@ async fn again(state: &AppState, device_ids: &[String]) -> Result<Vec<Place>, sq
     let there = store::lock_connected(connection, device_ids).await?;
     let placed = places::place(connection, &state.supervision.choice, &there, By::Phone).await?;
     transaction.commit().await?;
+    places::note(&placed, By::Phone);
     Ok(placed)
 }
 

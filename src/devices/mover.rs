@@ -69,6 +69,7 @@ async fn move_some(state: &AppState, lost: &[Uuid], after: &str) -> Result<(Vec<
     let device_ids = lock_devices(connection, lost, after).await?;
     let placed = places::place(connection, &state.supervision.choice, &device_ids, By::Us).await?;
     transaction.commit().await?;
+    places::note(&placed, By::Us);
     Ok((device_ids, placed))
 }
 

@@ -70,7 +70,6 @@ pub(super) async fn place(
     let mut granted = grant(&open, &mut rooms).into_iter();
     let mut places = Vec::with_capacity(asking.len());
     let mut rows = Rows::default();
-    let selection = if by == By::Phone { &meters().edges.by_phone } else { &meters().edges.moved };
     for (number, asking) in asking {
         let device_id = device_ids[number].clone();
         let grant = if asking.wish.keeps() { Grant::Settled(asking.wish.held) } else { granted.next().unwrap_or(Grant::Open) };
@@ -80,7 +79,6 @@ pub(super) async fn place(
             places.push(Place { device_id, edge: asking.held, reason, handover: false, settled: false });
             continue;
         };
-        selection.ended(asking.reason.as_deref());
         let moved = edge_id != asking.wish.held;
         rows.push(&device_id, &asking, edge_id, by == By::Us && (asking.handed_over || (moved && asking.wish.held.is_some())));
         let handover = asking.handed_over || (moved && asking.wish.held.is_some() && edge_id.is_some());
@@ -91,6 +89,12 @@ pub(super) async fn place(
     rows.write(connection).await?;
     rows.notices.send(connection).await?;
     Ok(places)
+}
+
+/// Counts how choices ended, once that is committed.
+pub(super) fn note(placed: &[Place], by: By) {
+    let selection = if by == By::Phone { &meters().edges.by_phone } else { &meters().edges.moved };
+    placed.iter().filter(|place| place.settled).for_each(|place| selection.ended(place.reason.as_deref()));
 }
 
 /// What each device may get, by its number among those given.

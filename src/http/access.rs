@@ -116,8 +116,8 @@ pub(super) async fn around<F: Future<Output = Response>>(
     let is_private = !matches!(access, Access::Anyone(Class::Public | Class::Tiles));
     let writes = matches!(access, Access::Admin(_)) && !request.method().is_safe();
     let caller = network_of(address_of(request.extensions()));
-    // What admins read comes from the primary.
-    let written = if is_private { None } else { state.own_writes.of(caller) };
+    // What admins read comes from the primary; so does all when there is no replica.
+    let written = if is_private || state.db.replica().is_none() { None } else { state.own_writes.of(caller) };
     let run = async {
         let mut response = reading_after(written, next(request)).await;
         if writes && response.status().is_success() {

@@ -62,7 +62,7 @@ pub(super) async fn write_until(state: AppState) {
 /// Waits for the end of the last socket, once the service stops.
 async fn ended(state: &AppState) {
     state.lifecycle.stopping().cancelled().await;
-    state.hub.sockets.wait().await;
+    state.hub.ended().await;
 }
 
 /// Writes what waits; false when the database failed.

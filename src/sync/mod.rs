@@ -44,6 +44,7 @@ pub(crate) use routes::routes;
 pub(crate) use session::Session;
 pub(crate) use standing::{Standing, begin_epoch, standing};
 pub(crate) use store::books;
+pub(crate) use store::epoch;
 pub(crate) use totals::{SyncFigures, figures, lags, waiting};
 pub(crate) use wanted::{change_areas, hold_areas, margin, mark_edge, mark_for_edges};
 

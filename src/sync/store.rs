@@ -101,7 +101,7 @@ pub(super) async fn edges_due_of(connection: &mut PgConnection, decoration_ids: 
 }
 
 /// The epoch of this database.
-pub(super) async fn epoch(connection: &mut PgConnection) -> Result<String, sqlx::Error> {
+pub(crate) async fn epoch(connection: &mut PgConnection) -> Result<String, sqlx::Error> {
     sqlx::query_scalar!("SELECT value FROM ar.meta WHERE key = 'epoch'").fetch_one(connection).await
 }
 

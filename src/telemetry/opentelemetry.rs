@@ -26,7 +26,7 @@ use tracing_subscriber::registry::LookupSpan;
 use super::trace_parent::TraceParent;
 use crate::config::TracesConfig;
 
-/// How long a stop waits for the last spans: what it has left of its half a minute.
+/// How long a stop waits for the last spans: the rest of its half a minute.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 static TRACER: OnceLock<SdkTracer> = OnceLock::new();

@@ -1,5 +1,5 @@
 //! What the database driver tells of each statement, under the statement's name: for the times of all of them, and a line
-//! for each slow one. `build.rs` gives the names. Neither the text nor the bound values go anywhere: the name finds the text.
+//! for each slow one. `build/statements.rs` gives the names. Neither the text nor the bound values go anywhere: the name finds the text.
 
 use std::fmt::Debug;
 use std::sync::OnceLock;
@@ -113,7 +113,7 @@ mod tests {
             }
         }
         assert!(checked > 200, "{checked} statements");
-        assert!(nameless.is_empty(), "{} have no name, because build.rs does not see them: {nameless:#?}", nameless.len());
+        assert!(nameless.is_empty(), "{} have no name, because build/statements.rs does not see them: {nameless:#?}", nameless.len());
         let names: HashSet<_> = STATEMENTS.iter().map(|(_, name)| *name).chain([OTHER, COMMIT]).collect();
         assert_eq!(names.len(), STATEMENTS.len() + 2, "names are unique");
     }

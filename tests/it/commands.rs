@@ -8,7 +8,7 @@ use std::process::{Child, Command, Output, Stdio};
 use ar_supervisor::geo::{Cells, LatLng};
 use uuid::Uuid;
 
-use crate::support::{Account, OwnCluster, SECRET, TestDb, TestServer, eventually};
+use crate::support::{Account, OwnCluster, SECRET, TestDb, TestServer, eventually, free_address};
 
 pub(crate) fn program() -> Command {
     let mut program = Command::new(env!("CARGO_BIN_EXE_ar-supervisor"));
@@ -131,7 +131,7 @@ async fn serve_waits_for_its_database_and_stops_at_a_signal() {
     let cluster = OwnCluster::start().await;
     let url = url_of(&cluster.options());
     cluster.stop("fast").await;
-    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address").port().to_string();
+    let port = free_address().port().to_string();
     let child = program()
         .arg("serve")
         .envs([("DATABASE_URL", url.as_str()), ("JWT_SECRET", SECRET), ("SERVER_HOST", "127.0.0.1"), ("SERVER_PORT", &port)])

@@ -31,6 +31,9 @@ pub enum BadLogFilter {
 }
 
 impl LogFilter {
+    /// Longest filter that is asked for at run time, in characters.
+    pub(crate) const MAX_CHARS: usize = 200;
+
     /// Reads a filter: `debug`, or `info,ar_supervisor::sync=trace,hyper=warn`. A level alone is that of all modules of
     /// ours; for libraries it counts up to `info`.
     ///

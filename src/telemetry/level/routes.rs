@@ -21,8 +21,6 @@ use crate::http::{AccessFailures, Admin, ApiError, BodyFailures, JsonBody, Nothi
 use crate::input::{Faults, FieldReader};
 use crate::state::AppState;
 
-/// Longest filter in characters.
-const MAX_CHARS: usize = 200;
 /// How long a filter is in force when nothing else is said.
 const DEFAULT_S: i64 = 900;
 /// How long it may be: what is to stay is set by `LOG_LEVEL`.
@@ -74,7 +72,7 @@ struct Change {
 }
 
 fn read(reader: &mut FieldReader) -> Option<(LogFilter, i64)> {
-    let filter = reader.required_text("filter", MAX_CHARS);
+    let filter = reader.required_text("filter", LogFilter::MAX_CHARS);
     let filter = filter.and_then(|text| LogFilter::read(&text).map_err(|bad| refuse(&mut reader.faults, &bad)).ok());
     let for_s = if reader.is_filled("for_seconds") { reader.integer("for_seconds", 1, MAX_S) } else { Some(DEFAULT_S) };
     // A null is as good as nothing.

@@ -9,7 +9,7 @@ use metrics::{Counter, Gauge, Histogram};
 
 use super::catalogue::{self as names, Named};
 use super::requests::Requests;
-use crate::db::own_ms;
+use crate::db::{FALLBACK_REASONS, own_ms};
 
 /// All of them.
 pub(crate) struct Meters {
@@ -28,9 +28,6 @@ impl Meters {
     pub(super) fn new() -> Self {
         // Counted elsewhere, and seldom: there from the start, so that a rate sees the first one.
         names::PANICS.with(&[]).increment(0);
-        for reason in ["failed", "behind_a_write"] {
-            names::DB_READ_FALLBACK.with(&[("reason", reason)]).increment(0);
-        }
         Self {
             http: HttpMeters {
                 requests: Requests::new(),
@@ -46,6 +43,7 @@ impl Meters {
                 primary: PoolMeters::new("primary"),
                 connections_lost: names::DB_CONNECTIONS_LOST.with(&[]),
                 out_of: each(&names::DB_OUT_OF, "what", ["disk", "memory", "connections"]),
+                read_fallback: each(&names::DB_READ_FALLBACK, "reason", FALLBACK_REASONS),
                 listening: names::NOTICES_CONNECTED.with(&[]),
             },
             sockets: SocketMeters {
@@ -114,6 +112,8 @@ pub(crate) struct DbMeters {
     pub(crate) primary: PoolMeters,
     pub(crate) connections_lost: Counter,
     out_of: [Counter; 3],
+    /// In the order of the reasons.
+    pub(crate) read_fallback: [Counter; FALLBACK_REASONS.len()],
     /// Whether we hear notices.
     pub(crate) listening: Gauge,
 }

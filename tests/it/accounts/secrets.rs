@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Proof, TestDb, eventually};
+use crate::support::{Proof, TestDb, eventually, free_address};
 
 const JWT_SECRET: &str = "canary0jwt1secret2x9Qm0dX7tLw2pRz8s";
 const PASSWORDS: [&str; 4] = ["canary password seven gears", "canary wrong password xyz", "canary next password wheel", "canary weak"];
@@ -32,7 +32,7 @@ impl Server {
             "postgres:///{}?host={socket}&user=ar_supervisor&password=canary-database-password",
             options.get_database().expect("a name")
         );
-        let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address").port().to_string();
+        let port = free_address().port().to_string();
         let mut program = Command::new(env!("CARGO_BIN_EXE_ar-supervisor"));
         program.arg("serve").env_clear().env("DATABASE_URL", database).env("JWT_SECRET", JWT_SECRET);
         program.env("METRICS_PORT", "0");

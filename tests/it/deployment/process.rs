@@ -6,10 +6,10 @@ use std::time::Duration;
 use ar_supervisor::commands::STOPS_WITHIN;
 
 use crate::commands::{Running, program, run, text};
-use crate::support::{OwnCluster, SECRET, eventually};
+use crate::support::{OwnCluster, SECRET, eventually, free_address};
 
 fn free_port() -> String {
-    std::net::TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address").port().to_string()
+    free_address().port().to_string()
 }
 
 /// Exit status of `health`, and what it said.

@@ -96,6 +96,8 @@ async fn a_stop_answers_whoever_is_under_way() {
     });
     let stop = async {
         eventually("the writer waits", async || (number(&t, waiting).await > 0).then_some(())).await;
+        // Whoever has only just connected is not under way.
+        eventually("all are under way", async || (t.state.requests_in_flight() == 20).then_some(())).await;
         t.lifecycle.stop();
         blocker.rollback().await.expect("lets go");
     };

@@ -77,7 +77,7 @@ async fn three_times_the_peak_is_refused_politely_and_the_rest_is_done() {
         t.decoration("here").at(52.52, 13.4 + f64::from(n) * 0.0001).insert().await;
     }
     let folder = tempfile::tempdir().expect("a folder");
-    let service = Service::start(&url_of(&t.db().options()), &folder.path().join("log"), &[], &[]);
+    let service = Service::start(&url_of(&t.db().options()), &folder.path().join("log"), &["prlimit", "--nofile=8192"], &[]);
     service.ready().await;
     let url = service.at(PATH);
     let loaded = |connections, seconds| {

@@ -1,14 +1,18 @@
 //! The service as a process of its own, for what only a process shows: being killed, its limits, its memory and its exit
 //! status.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use super::{SECRET, eventually};
 use crate::commands::{Running, program};
 
+/// Below those that Linux gives out by itself, from 32,768 on.
+const FIRST_PORT: u16 = 20_000;
+const PORTS: u16 = 12_000;
 /// Core of the service while `make soak` pins it and its load to a core each.
 const SERVER_CORE: &str = "0";
 
@@ -24,9 +28,17 @@ pub(crate) struct Service {
     process: Running,
 }
 
-/// A port that is free now.
-fn free_address() -> SocketAddr {
-    std::net::TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address")
+/// An address that is free, for whoever has to name it before it is listened at. Of ports that the kernel gives to
+/// nobody by itself, and each once: no test that runs beside can take it meanwhile.
+pub(crate) fn free_address() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    loop {
+        let port = FIRST_PORT + NEXT.fetch_add(1, Ordering::Relaxed) % PORTS;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        if std::net::TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
 }
 
 /// Whether service and load are to have a core each.

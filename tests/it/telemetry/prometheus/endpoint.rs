@@ -9,11 +9,7 @@ use serde_json::Value;
 
 use super::{Page, watched};
 use crate::commands::{Running, program, run, text, url_of};
-use crate::support::{Config, RawConnection, SECRET, TestDb, TestServer, eventually};
-
-fn free_port() -> String {
-    std::net::TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address").port().to_string()
-}
+use crate::support::{Config, RawConnection, SECRET, TestDb, TestServer, eventually, free_address};
 
 /// `serve` as a process of its own, whose numbers are nobody else's.
 struct Instance {
@@ -24,14 +20,18 @@ struct Instance {
 
 impl Instance {
     async fn start(database: &str) -> Self {
-        let (api, metrics) = (free_port(), free_port());
+        let (api, metrics) = (free_address(), free_address());
         let mut program = program();
         program.arg("serve").stdout(Stdio::null()).stderr(Stdio::null());
-        program.envs([("DATABASE_URL", database), ("JWT_SECRET", SECRET), ("SERVER_HOST", "127.0.0.1"), ("SERVER_PORT", &api)]);
-        program.env("METRICS_PORT", &metrics);
+        program.envs([
+            ("DATABASE_URL", database),
+            ("JWT_SECRET", SECRET),
+            ("SERVER_HOST", "127.0.0.1"),
+            ("SERVER_PORT", &api.port().to_string()),
+        ]);
+        program.env("METRICS_PORT", metrics.port().to_string());
         let running = Running(program.spawn().expect("the program runs"));
-        let address = |port: &str| format!("127.0.0.1:{port}").parse().expect("an address");
-        let instance = Self { running, api: address(&api), metrics: address(&metrics) };
+        let instance = Self { running, api, metrics };
         eventually("its metrics can be read", async || tokio::net::TcpStream::connect(instance.metrics).await.ok().map(drop)).await;
         instance
     }

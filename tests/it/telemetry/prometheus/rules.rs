@@ -179,14 +179,11 @@ fn the_dashboard_is_laid_out_without_gaps_and_overlaps() {
 }
 
 /// Prometheus's own tool: that of the system, or the one that `.ci/install promtool` brings.
-fn promtool() -> Option<PathBuf> {
+fn promtool() -> PathBuf {
     let brought = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../tools/promtool");
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).map(|folder| folder.join("promtool")).chain([brought]).find(|program| program.is_file());
-    if found.is_none() {
-        println!("There is no promtool: .ci/install promtool brings it. Nothing was checked by it.");
-    }
-    found
+    found.expect("the tests need promtool: .ci/install promtool brings it")
 }
 
 fn assert_good(output: &Output) {
@@ -195,7 +192,7 @@ fn assert_good(output: &Output) {
 
 #[test]
 fn promtool_finds_no_fault_in_rules_and_settings() {
-    let Some(promtool) = promtool() else { return };
+    let promtool = promtool();
     let run = |arguments: &[&str]| {
         let output = Command::new(&promtool).args(arguments).current_dir(docker("prometheus")).output().expect("promtool runs");
         assert_good(&output);
@@ -207,7 +204,7 @@ fn promtool_finds_no_fault_in_rules_and_settings() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn promtool_finds_no_fault_in_a_page() {
-    let Some(promtool) = promtool() else { return };
+    let promtool = promtool();
     let t = TestServer::start_with(watched()).await;
     let page = traffic::some(&t).await;
     let mut checking = Command::new(promtool);
