@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
+use super::machine::Answer;
 use super::session::Session;
 use super::store::{self, MAX_ERROR_CHARS, Said};
 use crate::db::within_deadline;
@@ -26,10 +27,10 @@ pub(super) struct Acknowledged {
 }
 
 impl Acknowledged {
-    /// An acknowledgement, and whether it was waited for; one that was not, because it was given before or came late, counts
-    /// all the same: the books know what they wait for.
+    /// An acknowledgement, and whether it was waited for. What was taken counts even when nobody did, because it was said
+    /// before or came late: the books know what they wait for.
     pub(super) fn by(session: &Arc<Session>, SyncAck { batch_id, results }: SyncAck) -> (Self, bool) {
-        let awaited = session.machine().acknowledged(batch_id, results.len());
+        let answer = session.machine().acknowledged(batch_id, results.len());
         let said = |SyncResult { id, sync_version, ok, error }: SyncResult| Said {
             edge_id: session.edge_id,
             session_id: session.session_id,
@@ -37,8 +38,8 @@ impl Acknowledged {
             number: sync_version,
             refused: (!ok).then(|| error.map_or_else(|| "refused without a word".to_owned(), |error| shown(&error))),
         };
-        let said: Vec<Said> = results.into_iter().map(said).collect();
-        (Self { session: Arc::clone(session), batch_id, said }, awaited)
+        let said: Vec<Said> = results.into_iter().filter(|result| answer.counts(result.ok)).map(said).collect();
+        (Self { session: Arc::clone(session), batch_id, said }, answer == Answer::Whole)
     }
 
     /// For an edge that gives no answer to what it was sent alone, again and again.

@@ -12,7 +12,7 @@ use std::collections::HashSet;
 
 use uuid::Uuid;
 
-pub(crate) use acts::{Act, Batch, Books, Change, Entry, Weight};
+pub(crate) use acts::{Act, Answer, Batch, Books, Change, Entry, Weight};
 
 use super::comparison::{Buckets, Comparison, Step};
 use super::digest::{Sum, bits_for};
@@ -336,12 +336,12 @@ impl Machine {
         (self.looking, self.look) = (false, true);
     }
 
-    /// The edge acknowledged a batch with so many results, and the books are to be written. False when it was not waited
-    /// for, or not everything in it was answered: then it is late some time.
-    pub(crate) fn acknowledged(&mut self, batch_id: u64, results: usize) -> bool {
-        let is_it = |flight: &&mut Flight| flight.batch_id == batch_id && !flight.acknowledged && results >= flight.items.len();
-        let flight = self.flights.iter_mut().find(is_it);
-        flight.map(|flight| flight.acknowledged = true).is_some()
+    /// The edge acknowledged a batch with so many results, and the books are to be written.
+    pub(crate) fn acknowledged(&mut self, batch_id: u64, results: usize) -> Answer {
+        let is_it = |flight: &&mut Flight| flight.batch_id == batch_id && !flight.acknowledged;
+        let Some(flight) = self.flights.iter_mut().find(is_it) else { return Answer::Stale };
+        flight.acknowledged = results >= flight.items.len();
+        if flight.acknowledged { Answer::Whole } else { Answer::Partial }
     }
 
     /// The books are written, with these changes. (An acknowledgement that came late counts too.)

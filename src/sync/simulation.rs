@@ -342,8 +342,9 @@ impl World {
         let now_ms = self.now_ms;
         let Some(machine) = &mut self.machine else { return };
         match message {
-            FromEdge::Ack(ack) => {
-                machine.acknowledged(ack.batch_id, ack.results.len());
+            FromEdge::Ack(mut ack) => {
+                let answer = machine.acknowledged(ack.batch_id, ack.results.len());
+                ack.results.retain(|result| answer.counts(result.ok));
                 let failed = self.chaos && self.random.chance(0.03);
                 let changes = if failed { Vec::new() } else { self.database.record(&ack, now_ms) };
                 let ms = self.up_to(100);

@@ -83,3 +83,22 @@ pub(crate) struct Change {
     pub(crate) before: Option<i64>,
     pub(crate) after: Option<i64>,
 }
+
+/// What an acknowledgement is to the batches on their way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// All of one that was waited for.
+    Whole,
+    /// A part of one, which is late some time.
+    Partial,
+    /// Of one that was answered before, or is late.
+    Stale,
+}
+
+impl Answer {
+    /// Whether what it says of a decoration goes into the books. What is taken is, whenever that is said; but an old
+    /// refusal, heard again, is no second attempt.
+    pub(crate) fn counts(self, taken: bool) -> bool {
+        taken || self != Self::Stale
+    }
+}

@@ -67,7 +67,9 @@ fn who_does_not_acknowledge_gets_it_again_and_less_of_it() {
     let again = machine.found(entries(1_000, 1), false, ACK_TIMEOUT_MS);
     assert_eq!(again.iter().map(|batch| (batch.id, batch.entries[0].id)).collect::<Vec<_>>(), [(3, id(1))]);
     // One that is acknowledged waits for the books, however long they take.
-    assert!(!machine.acknowledged(3, 99) && machine.acknowledged(3, 100) && !machine.acknowledged(3, 100) && !machine.acknowledged(1, 200));
+    let answers = [(3, 99), (3, 100), (3, 100), (1, 200)].map(|(batch_id, results)| machine.acknowledged(batch_id, results));
+    assert_eq!(answers, [Answer::Partial, Answer::Whole, Answer::Stale, Answer::Stale]);
+    assert!(Answer::Stale.counts(true) && !Answer::Stale.counts(false) && Answer::Partial.counts(false));
     assert_eq!(machine.next(10 * ACK_TIMEOUT_MS), None);
 }
 
@@ -77,7 +79,7 @@ fn what_is_written_into_the_books_while_we_look_is_not_sent_again() {
     machine.wake();
     assert!(looks(&mut machine, 0));
     let sent = machine.found(entries(600, 1), false, 0);
-    assert!(machine.acknowledged(sent[0].id, 200));
+    assert_eq!(machine.acknowledged(sent[0].id, 200), Answer::Whole);
     machine.recorded(sent[0].id, &[]);
     assert!(looks(&mut machine, 0));
     // Read before the second batch was written, which was first: none of it is news.

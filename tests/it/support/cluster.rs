@@ -81,7 +81,9 @@ async fn run(connection: &mut PgConnection, statement: String) {
 fn start() -> (PrivateCluster, Child) {
     let wished = std::env::temp_dir().join(format!("ar-supervisor-it-{}", Uuid::now_v7().simple()));
     let data_dir = reachable_dir(&wished).expect("a folder that the server can reach");
-    let settings = ClusterSettings { data_dir: data_dir.clone(), durable: false, settings: vec!["shared_buffers=128MB".to_owned()] };
+    // What autovacuum does, it does at any time: rows move, plans and statistics change under a test that looks at them.
+    let settings = ["shared_buffers=128MB", "autovacuum=off"].map(str::to_owned).to_vec();
+    let settings = ClusterSettings { data_dir: data_dir.clone(), durable: false, settings };
     let cluster = PrivateCluster::start(&settings).unwrap_or_else(|error| panic!("the tests need PostgreSQL and PostGIS: {error}"));
     let remover = remove_after(&data_dir);
     (cluster, remover)

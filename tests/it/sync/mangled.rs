@@ -147,10 +147,15 @@ async fn duplicated_reordered_and_replayed_messages_have_one_effect_and_no_versi
     run(
         &t,
         "CREATE TABLE public.falls (edge_server_id uuid, decoration_id uuid, before bigint, after bigint);
-         CREATE FUNCTION public.note_fall() RETURNS trigger LANGUAGE plpgsql AS
-             'BEGIN INSERT INTO public.falls VALUES (new.edge_server_id, new.decoration_id, old.sync_version, new.sync_version); RETURN new; END';
-         CREATE TRIGGER note_fall BEFORE UPDATE ON ar.decoration_sync FOR EACH ROW
-             WHEN (new.sync_version < old.sync_version OR new.attempts > 1) EXECUTE FUNCTION public.note_fall()",
+         CREATE TABLE public.refusals (decoration_id uuid, attempts integer);
+         CREATE FUNCTION public.note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN
+             IF new.sync_version < old.sync_version THEN
+                 INSERT INTO public.falls VALUES (new.edge_server_id, new.decoration_id, old.sync_version, new.sync_version);
+             ELSIF new.attempts > old.attempts THEN
+                 INSERT INTO public.refusals VALUES (new.decoration_id, new.attempts);
+             END IF;
+             RETURN new; END';
+         CREATE TRIGGER note BEFORE UPDATE ON ar.decoration_sync FOR EACH ROW EXECUTE FUNCTION public.note()",
     )
     .await;
     let address = proxy(t.address, Arc::clone(&mangling)).await;
@@ -180,6 +185,8 @@ async fn duplicated_reordered_and_replayed_messages_have_one_effect_and_no_versi
             // One edge refuses one of them, once: it is tried again after a second, and no answer counts twice.
             let decoration = decorations.pop().expect("there are some");
             let id: Uuid = decoration["id"].as_str().expect("an id").parse().expect("a UUID");
+            // What it refuses is the next number, and not one that is under way still.
+            settled(&t.sql, &edges[0]).await;
             edges[0].change(|held| drop(held.refused.insert(id, "busy".to_owned())));
             put(&t, &admin, &decoration, content_with("refused", json!({"lat": 10.0, "lng": 20.0}))).await;
             eventually("it was refused", async || edges[0].held().refusals.get(&id).copied()).await;
@@ -213,8 +220,14 @@ async fn duplicated_reordered_and_replayed_messages_have_one_effect_and_no_versi
             held.items.iter().map(|(id, (_, content))| (*id, content["name"].as_str().expect("a name").to_owned())).collect();
         assert_eq!(held, names);
     }
-    assert!(edges[0].held().items.contains_key(&refused.expect("one was refused")));
+    let refused = refused.expect("one was refused");
+    let held = edges[0].held();
+    assert!(held.items.contains_key(&refused));
+    let counted: Vec<(Uuid, i32)> = sqlx::query_as("SELECT * FROM public.refusals").fetch_all(&t.sql).await.expect("reads");
+    // A refusal may meet a row that is locked: then it is not counted, but sent again at once.
+    assert!(counted.iter().all(|(id, _)| *id == refused), "{counted:?}");
+    assert!(counted.len() <= held.refusals[&refused] as usize, "said {} times, counted {counted:?}", held.refusals[&refused]);
     let falls: i64 = sqlx::query_scalar("SELECT count(*) FROM public.falls").fetch_one(&t.sql).await.expect("counts");
     proof.failed(usize::try_from(falls).expect("few"));
-    assert_eq!(falls, 0, "numbers that fell, and refusals that counted twice");
+    assert_eq!(falls, 0, "numbers that fell");
 }
