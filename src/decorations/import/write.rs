@@ -19,6 +19,9 @@ use crate::sync::{hold_areas, mark_for_edges};
 /// Time before each further attempt to write a batch that others were in the way of.
 const WAITS: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
 
+/// Attempts to write a batch at once. Each may meet the next batch of somebody who imports the same rows.
+const ATTEMPTS_TOGETHER: usize = 5;
+
 /// Writes batches of one import.
 pub(super) struct Writer {
     dry_run: bool,
@@ -46,14 +49,17 @@ impl Writer {
         Self { dry_run, actor, outlined: HashSet::new() }
     }
 
-    /// Writes a batch in one transaction. When a constraint refuses it (somebody else imports the same rows
-    /// at the same time), its rows are tried one by one, so that a bad one fails alone.
+    /// Writes a batch in one transaction. When a constraint refuses it, somebody else imported the same rows at the same
+    /// time: they are there by then, and it is tried again. Refused again and again, its rows are tried one by one, so
+    /// that a bad one fails alone; that takes long, and keeps edges from changing meanwhile.
     pub(super) async fn write(&mut self, pool: &PgPool, rows: &[Row]) -> Result<Written, DbError> {
-        let written = match self.write_patiently(pool, rows, Way::Together).await {
-            Err(error) if is_refusal(&error) => self.write_patiently(pool, rows, Way::OneByOne).await,
-            written => written,
-        };
-        written.map_err(failed)
+        for _ in 0..ATTEMPTS_TOGETHER {
+            match self.write_patiently(pool, rows, Way::Together).await {
+                Err(error) if is_refusal(&error) => {}
+                written => return written.map_err(failed),
+            }
+        }
+        self.write_patiently(pool, rows, Way::OneByOne).await.map_err(failed)
     }
 
     /// Tries again when others were in the way: edits and imports of the same decorations. It holds no connection
@@ -116,22 +122,31 @@ async fn write_all(connection: &mut PgConnection, rows: &[Row], actor: Option<&A
 
 async fn write_each(connection: &mut PgConnection, rows: &[Row], actor: Option<&Actor>, written: &mut Written) -> Result<(), sqlx::Error> {
     for row in rows {
-        let mut savepoint = connection.begin().await?;
-        let mut one = Written::default();
-        match write_distinct(&mut savepoint, std::slice::from_ref(row), actor, &mut one).await {
-            Ok(_) => {
-                savepoint.commit().await?;
-                written.add(one);
-            }
-            Err(error) if is_refusal(&error) => {
-                savepoint.rollback().await?;
-                let detail = "conflicts with a change made at the same time".to_owned();
-                written.errors.push(RowError { row: row.number, field: String::new(), code: "conflict", detail });
-            }
-            Err(error) => return Err(error),
+        // The second time, what was in its way is there to be changed.
+        if !write_one(connection, row, actor, written).await? && !write_one(connection, row, actor, written).await? {
+            let detail = "conflicts with a change made at the same time".to_owned();
+            written.errors.push(RowError { row: row.number, field: String::new(), code: "conflict", detail });
         }
     }
     Ok(())
+}
+
+/// Whether no constraint refused it.
+async fn write_one(connection: &mut PgConnection, row: &Row, actor: Option<&Actor>, written: &mut Written) -> Result<bool, sqlx::Error> {
+    let mut savepoint = connection.begin().await?;
+    let mut one = Written::default();
+    match write_distinct(&mut savepoint, std::slice::from_ref(row), actor, &mut one).await {
+        Ok(_) => {
+            savepoint.commit().await?;
+            written.add(one);
+            Ok(true)
+        }
+        Err(error) if is_refusal(&error) => {
+            savepoint.rollback().await?;
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 impl Written {

@@ -78,11 +78,20 @@ async fn run(connection: &mut PgConnection, statement: String) {
     sqlx::raw_sql(AssertSqlSafe(statement.clone())).execute(connection).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
 }
 
+/// In memory where there is room: hundreds of databases are made and dropped, a thousand files each.
+fn scratch_dir() -> PathBuf {
+    const IN_MEMORY: &str = "/dev/shm";
+    const ROOM_BYTES: u64 = 4 << 30;
+    let is_roomy = rustix::fs::statvfs(IN_MEMORY).is_ok_and(|is| is.f_bavail * is.f_frsize >= ROOM_BYTES);
+    let wished = std::env::var_os("TMPDIR").is_some();
+    if is_roomy && !wished { IN_MEMORY.into() } else { std::env::temp_dir() }
+}
+
 fn start() -> (PrivateCluster, Child) {
-    let wished = std::env::temp_dir().join(format!("ar-supervisor-it-{}", Uuid::now_v7().simple()));
+    let wished = scratch_dir().join(format!("ar-supervisor-it-{}", Uuid::now_v7().simple()));
     let data_dir = reachable_dir(&wished).expect("a folder that the server can reach");
     // What autovacuum does, it does at any time: rows move, plans and statistics change under a test that looks at them.
-    let settings = ["shared_buffers=128MB", "autovacuum=off"].map(str::to_owned).to_vec();
+    let settings = ["shared_buffers=128MB", "max_wal_size=256MB", "autovacuum=off"].map(str::to_owned).to_vec();
     let settings = ClusterSettings { data_dir: data_dir.clone(), durable: false, settings };
     let cluster = PrivateCluster::start(&settings).unwrap_or_else(|error| panic!("the tests need PostgreSQL and PostGIS: {error}"));
     let remover = remove_after(&data_dir);
