@@ -10,7 +10,7 @@ use crate::config::{ContentConfig, HttpConfig, ServerConfig, SupervisionConfig};
 use crate::db::{Db, DbClock, OwnWrites};
 use crate::devices::Devices;
 use crate::edges::Edges;
-use crate::http::{ApiError, CursorKey, Throttle};
+use crate::http::{ApiError, CursorKey, Places, Throttle};
 use crate::hub::Hub;
 use crate::instances::Instance;
 use crate::lifecycle::Lifecycle;
@@ -19,8 +19,9 @@ use crate::metrics::Metrics;
 use crate::sync::Sync;
 use crate::telemetry::{LogLevel, prometheus};
 
-/// Requests under way at once, beyond which new ones are shed.
-pub(crate) const MAX_IN_FLIGHT: usize = 1024;
+/// Requests under way at once, beyond which new ones are shed: so many that all connections to the database have work,
+/// and so few that the last one is answered long before it gets no connection in time.
+pub(crate) const MAX_IN_FLIGHT: usize = 256;
 
 /// Imports under way at once: each has a thread, and a connection for writes while it writes a batch.
 const MAX_IMPORTS: usize = 2;
@@ -68,7 +69,7 @@ pub struct Shared {
     /// Whether we are starting, serving or stopping.
     pub lifecycle: Lifecycle,
     /// Places for requests under way.
-    pub(crate) in_flight: Arc<Semaphore>,
+    pub(crate) places: Arc<Places>,
     /// Places for imports under way.
     pub(crate) imports: Semaphore,
 }
@@ -99,7 +100,7 @@ impl AppState {
             metrics: Metrics::new(),
             log_level: LogLevel::default(),
             lifecycle,
-            in_flight: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
+            places: Arc::new(Places::new(MAX_IN_FLIGHT)),
             imports: Semaphore::new(MAX_IMPORTS),
         }))
     }
@@ -107,7 +108,7 @@ impl AppState {
     /// Requests under way.
     #[must_use]
     pub fn requests_in_flight(&self) -> usize {
-        MAX_IN_FLIGHT.saturating_sub(self.in_flight.available_permits())
+        self.places.taken()
     }
 
     /// Does what must not be left half done: it goes on when the client leaves, and a stop waits for it.

@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 use tower_http::add_extension::AddExtension;
 
 use super::client::Peer;
+use super::place::LastRefusal;
 use super::tls::Tls;
 use crate::lifecycle::Lifecycle;
 use crate::telemetry::meters;
@@ -168,11 +169,13 @@ async fn speak(
     limits: ConnectionLimits,
     stopping: CancellationToken,
 ) {
+    // Of each request over it.
+    let service = AddExtension::new(AddExtension::new(router, peer), LastRefusal::default());
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(HEAD_BUFFER_BYTES)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(AddExtension::new(router, peer)))
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
         .with_upgrades();
     tokio::pin!(serving);
     let ended = tokio::select! {

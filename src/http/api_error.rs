@@ -2,6 +2,8 @@
 //! the outermost layer (`context`) writes it, because only that knows the request id. Whatever answers with
 //! an error status and no problem of its own (axum's rejections, an unknown route) gets one there too.
 
+use std::time::Duration;
+
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -12,8 +14,8 @@ use super::throttle::Allowance;
 use crate::db::DbError;
 use crate::input::{FaultKind, Faults, FieldFault};
 
-/// Seconds after which to try again when the service or its database is not there.
-const RETRY_AFTER_S: u64 = 2;
+/// After which time to try again when the service or its database is not there, or has too much to do.
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// A problem document.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -133,7 +135,7 @@ impl ApiError {
     /// 503: the service cannot answer now, and says when to come back.
     #[must_use]
     pub fn unavailable(code: &'static str, detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after(RETRY_AFTER_S)
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after(RETRY_AFTER.as_secs())
     }
 
     /// 500: a bug of ours. What happened is for the log, not for the client.

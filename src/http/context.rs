@@ -13,6 +13,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::api_error::{ApiError, PendingProblem};
+use super::place::Shed;
 use crate::telemetry::{self, prometheus};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -47,7 +48,7 @@ pub(super) async fn around<F: Future<Output = Response>>(mut request: Request, n
         prometheus::answered(route, &method, status, elapsed);
         let (route, elapsed_ms) = (route.unwrap_or("unknown"), elapsed.as_secs_f64() * 1e3);
         traced.end(&method, route, status);
-        if response.status().is_server_error() {
+        if response.status().is_server_error() && response.extensions().get::<Shed>().is_none() {
             tracing::warn!(status, elapsed_ms, route, "{method} {route} answered {status}");
         } else {
             tracing::debug!(status, elapsed_ms, route, "{method} {route} answered {status}");

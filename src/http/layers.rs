@@ -5,20 +5,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::Request;
 use axum::http::header::CONNECTION;
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use tower::util::option_layer;
 use tower_http::compression::{CompressionLayer, CompressionLevel};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::access::{self, AccessTable};
 use super::around::{Around, AroundLayer, Inner, Inside};
-use super::place::Place;
+use super::place::{LastRefusal, Place, Shed};
 use super::{ApiError, context, docs, health, security};
 use crate::state::AppState;
 
@@ -159,19 +159,20 @@ async fn limit_time<F: Future<Output = Response>>(request: Request, next: impl F
     }
 }
 
-/// 503 at once when more requests are under way than could be answered in time: better than a queue that
-/// makes all of them late. Health stays outside.
+/// 503 when more requests are under way than could be answered in time: better than a queue that makes all of them
+/// late. Health stays outside.
 async fn shed<F: Future<Output = Response>>(state: AppState, mut request: Request, next: impl FnOnce(Request) -> F) -> Response {
     if request.uri().path().starts_with("/health/") {
         return next(request).await;
     }
-    match Place::take(&state.in_flight) {
+    let last_refusal = request.extensions().get::<LastRefusal>().cloned();
+    match Place::take(&state.places, last_refusal).await {
         Ok(place) => {
             request.extensions_mut().insert(place.clone());
             let response = next(request).await;
             place.give_up();
             response
         }
-        Err(error) => error.into_response(),
+        Err(error) => (Extension(Shed), error).into_response(),
     }
 }

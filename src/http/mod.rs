@@ -42,6 +42,7 @@ pub(crate) use html::escaped;
 pub(crate) use idempotency::{Claim, IdempotencyKey, claim, keep, key_reused};
 pub(crate) use origin::Origin;
 pub(crate) use path::{PathId, PathText};
+pub(crate) use place::Places;
 pub(crate) use query::{FromQuery, Nothing, QueryReader, StrictQuery};
 pub(crate) use security::{bearer, is_own_origin};
 pub(crate) use throttle::{CLASSES, network_of};

@@ -2,28 +2,100 @@
 //! that sends slowly holds a connection, and nothing that others need.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::ApiError;
+use super::api_error::RETRY_AFTER;
 use crate::telemetry::meters;
+
+/// How often the log is told that requests are refused: a line for each would cost more than refusing them.
+const TOLD_EVERY: Duration = Duration::from_secs(1);
+
+/// All places of a process.
+pub(crate) struct Places {
+    most: usize,
+    free: Arc<Semaphore>,
+    untold: Mutex<Untold>,
+}
+
+/// Refusals that the log was not told of.
+#[derive(Default)]
+struct Untold {
+    refusals: u64,
+    told_at: Option<Instant>,
+}
+
+impl Places {
+    pub(crate) fn new(most: usize) -> Self {
+        Self { most, free: Arc::new(Semaphore::new(most)), untold: Mutex::default() }
+    }
+
+    pub(crate) fn taken(&self) -> usize {
+        self.most.saturating_sub(self.free.available_permits())
+    }
+
+    fn refuse(&self) -> ApiError {
+        meters().http.shed.increment(1);
+        let mut untold = self.untold.lock().unwrap_or_else(PoisonError::into_inner);
+        untold.refusals += 1;
+        if untold.told_at.is_none_or(|told_at| told_at.elapsed() >= TOLD_EVERY) {
+            let refused = std::mem::take(&mut untold.refusals);
+            untold.told_at = Some(Instant::now());
+            tracing::warn!(refused, places = self.most, "too many requests are under way: {refused} were refused since this was last said");
+        }
+        ApiError::unavailable("overloaded", "too many requests are under way; try again")
+    }
+}
+
+/// Marks the answer to a request that got no place: the log is told of all of them together.
+#[derive(Clone, Copy)]
+pub(super) struct Shed;
+
+/// When a connection was last refused a place. Put into every request by the accept loop.
+#[derive(Clone, Default)]
+pub(super) struct LastRefusal(Arc<Mutex<Option<Instant>>>);
+
+impl LastRefusal {
+    fn note(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// How long it is until the time at which it was told to come again.
+    fn too_early_by(&self) -> Option<Duration> {
+        let refused_at = (*self.0.lock().unwrap_or_else(PoisonError::into_inner))?;
+        RETRY_AFTER.checked_sub(refused_at.elapsed()).filter(|early| !early.is_zero())
+    }
+}
 
 /// Cheap to clone; there is one place, whoever holds it.
 #[derive(Clone)]
 pub(super) struct Place {
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
     held: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
 }
 
 impl Place {
-    /// Takes a place.
+    /// Takes a place. Who was refused over this connection and asks again before he was told to waits in line until
+    /// then: those who ask and ask would have no time left for what can be done.
     ///
     /// # Errors
     /// 503 when all are taken.
-    pub(super) fn take(places: &Arc<Semaphore>) -> Result<Self, ApiError> {
+    pub(super) async fn take(places: &Arc<Places>, last_refusal: Option<LastRefusal>) -> Result<Self, ApiError> {
         let place = Self { places: Arc::clone(places), held: Arc::default() };
-        place.take_again()?;
-        Ok(place)
+        if place.try_take() {
+            return Ok(place);
+        }
+        if let Some(early) = last_refusal.as_ref().and_then(LastRefusal::too_early_by) {
+            let in_line = tokio::time::timeout(early, Arc::clone(&places.free).acquire_owned());
+            if let Ok(Ok(permit)) = in_line.await {
+                place.hold(permit);
+                return Ok(place);
+            }
+        }
+        last_refusal.iter().for_each(LastRefusal::note);
+        Err(places.refuse())
     }
 
     /// Takes one after it was given up.
@@ -31,17 +103,49 @@ impl Place {
     /// # Errors
     /// 503 when all are taken.
     pub(super) fn take_again(&self) -> Result<(), ApiError> {
-        let permit = Arc::clone(&self.places).try_acquire_owned();
-        let permit = permit.map_err(|_full| {
-            meters().http.shed.increment(1);
-            ApiError::unavailable("overloaded", "too many requests are under way; try again")
-        })?;
-        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(permit);
-        Ok(())
+        if self.try_take() { Ok(()) } else { Err(self.places.refuse()) }
     }
 
     /// Gives it up, if it is held.
     pub(super) fn give_up(&self) {
         drop(self.held.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    fn try_take(&self) -> bool {
+        Arc::clone(&self.places.free).try_acquire_owned().map(|permit| self.hold(permit)).is_ok()
+    }
+
+    fn hold(&self, permit: OwnedSemaphorePermit) {
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(permit);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_comes_again_too_early_waits_in_line_and_newcomers_are_refused_at_once() {
+        let places = Arc::new(Places::new(1));
+        let (patient, other) = (LastRefusal::default(), LastRefusal::default());
+        let first = Place::take(&places, None).await.expect("there is one");
+        assert_eq!(places.taken(), 1);
+        let began = Instant::now();
+        assert!(Place::take(&places, Some(patient.clone())).await.is_err());
+        let at_once = began.elapsed();
+        // Nothing becomes free: refused once more when the time has come.
+        assert!(Place::take(&places, Some(patient.clone())).await.is_err());
+        assert!(began.elapsed() >= RETRY_AFTER && at_once < RETRY_AFTER, "{at_once:?}, {:?}", began.elapsed());
+        // In line before those who come later.
+        let waiting = tokio::spawn({
+            let places = Arc::clone(&places);
+            async move { Place::take(&places, Some(patient)).await }
+        });
+        tokio::task::yield_now().await;
+        first.give_up();
+        assert!(Place::take(&places, Some(other)).await.is_err(), "it is another's");
+        let second = waiting.await.expect("ends").expect("its turn");
+        second.give_up();
+        assert!(second.take_again().is_ok() && second.take_again().is_err());
     }
 }
