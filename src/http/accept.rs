@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 use tower_http::add_extension::AddExtension;
 
 use super::client::Peer;
-use super::place::LastRefusal;
+use super::place::FoundNone;
 use super::tls::Tls;
 use crate::lifecycle::Lifecycle;
 use crate::telemetry::meters;
@@ -170,7 +170,7 @@ async fn speak(
     stopping: CancellationToken,
 ) {
     // Of each request over it.
-    let service = AddExtension::new(AddExtension::new(router, peer), LastRefusal::default());
+    let service = AddExtension::new(AddExtension::new(router, peer), FoundNone::default());
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)

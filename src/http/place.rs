@@ -53,19 +53,18 @@ impl Places {
 #[derive(Clone, Copy)]
 pub(super) struct Shed;
 
-/// When a connection was last refused a place. Put into every request by the accept loop.
+/// When a connection last found no place. Put into every request by the accept loop.
 #[derive(Clone, Default)]
-pub(super) struct LastRefusal(Arc<Mutex<Option<Instant>>>);
+pub(super) struct FoundNone(Arc<Mutex<Option<Instant>>>);
 
-impl LastRefusal {
+impl FoundNone {
     fn note(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    /// How long it is until the time at which it was told to come again.
-    fn too_early_by(&self) -> Option<Duration> {
-        let refused_at = (*self.0.lock().unwrap_or_else(PoisonError::into_inner))?;
-        RETRY_AFTER.checked_sub(refused_at.elapsed()).filter(|early| !early.is_zero())
+    /// Whether that is less long ago than it was told to stay away.
+    fn is_too_early(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|then| then.elapsed() < RETRY_AFTER)
     }
 }
 
@@ -77,25 +76,29 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Takes a place. Who was refused over this connection and asks again before he was told to waits in line until
-    /// then: those who ask and ask would have no time left for what can be done.
+    /// Takes a place. A newcomer who finds none is refused at once. Over a connection that found none a moment ago, and
+    /// was told to stay away for longer, a request waits in line for as long: refusing those who ask again and again
+    /// would leave no time for what can be done.
     ///
     /// # Errors
     /// 503 when all are taken.
-    pub(super) async fn take(places: &Arc<Places>, last_refusal: Option<LastRefusal>) -> Result<Self, ApiError> {
+    pub(super) async fn take(places: &Arc<Places>, connection: Option<FoundNone>) -> Result<Self, ApiError> {
         let place = Self { places: Arc::clone(places), held: Arc::default() };
         if place.try_take() {
             return Ok(place);
         }
-        if let Some(early) = last_refusal.as_ref().and_then(LastRefusal::too_early_by) {
-            let in_line = tokio::time::timeout(early, Arc::clone(&places.free).acquire_owned());
-            if let Ok(Ok(permit)) = in_line.await {
-                place.hold(permit);
-                return Ok(place);
-            }
+        let mut in_line = None;
+        if connection.as_ref().is_some_and(FoundNone::is_too_early) {
+            in_line = tokio::time::timeout(RETRY_AFTER, Arc::clone(&places.free).acquire_owned()).await.ok();
         }
-        last_refusal.iter().for_each(LastRefusal::note);
-        Err(places.refuse())
+        connection.iter().for_each(FoundNone::note);
+        match in_line {
+            Some(Ok(permit)) => {
+                place.hold(permit);
+                Ok(place)
+            }
+            _ => Err(places.refuse()),
+        }
     }
 
     /// Takes one after it was given up.
@@ -127,24 +130,23 @@ mod tests {
     #[tokio::test]
     async fn who_comes_again_too_early_waits_in_line_and_newcomers_are_refused_at_once() {
         let places = Arc::new(Places::new(1));
-        let (patient, other) = (LastRefusal::default(), LastRefusal::default());
+        let (patient, other) = (FoundNone::default(), FoundNone::default());
         let first = Place::take(&places, None).await.expect("there is one");
         assert_eq!(places.taken(), 1);
         let began = Instant::now();
         assert!(Place::take(&places, Some(patient.clone())).await.is_err());
         let at_once = began.elapsed();
-        // Nothing becomes free: refused once more when the time has come.
+        // Nothing becomes free: refused once more, after a while.
         assert!(Place::take(&places, Some(patient.clone())).await.is_err());
         assert!(began.elapsed() >= RETRY_AFTER && at_once < RETRY_AFTER, "{at_once:?}, {:?}", began.elapsed());
         // In line before those who come later.
-        let waiting = tokio::spawn({
-            let places = Arc::clone(&places);
-            async move { Place::take(&places, Some(patient)).await }
-        });
-        tokio::task::yield_now().await;
-        first.give_up();
-        assert!(Place::take(&places, Some(other)).await.is_err(), "it is another's");
-        let second = waiting.await.expect("ends").expect("its turn");
+        let waiting = Place::take(&places, Some(patient));
+        let meanwhile = async {
+            first.give_up();
+            assert!(Place::take(&places, Some(other)).await.is_err(), "it is another's");
+        };
+        let (second, ()) = tokio::join!(biased; waiting, meanwhile);
+        let second = second.expect("its turn");
         second.give_up();
         assert!(second.take_again().is_ok() && second.take_again().is_err());
     }

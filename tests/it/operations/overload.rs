@@ -55,6 +55,10 @@ fn load(url: &str, connections: usize, seconds: usize) -> Rates {
     Rates { good: good / duration_us * 1e6, refused: refused / duration_us * 1e6 }
 }
 
+fn number(count: usize) -> f64 {
+    f64::from(u32::try_from(count).expect("few"))
+}
+
 /// How long each `health/live` took, asked 20 times a second on a connection of its own, until `end`.
 async fn watch(url: String, end: Instant) -> Vec<Duration> {
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
@@ -66,7 +70,6 @@ async fn watch(url: String, end: Instant) -> Vec<Duration> {
         took.push(began.elapsed());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    took.sort_unstable();
     took
 }
 
@@ -86,28 +89,40 @@ async fn three_times_the_peak_is_refused_politely_and_the_rest_is_done() {
         let url = url.clone();
         async move { tokio::task::spawn_blocking(move || load(&url, connections, seconds)).await.expect("loads") }
     };
-    let mut peak: f64 = 0.0;
+    let (mut best, mut most) = (0, 0.0);
     for connections in PEAK_CONNECTIONS {
         let rates = loaded(connections, rounds(1, 10)).await;
         assert_eq!(rates.refused, 0.0, "{connections} connections are no overload");
-        peak = peak.max(rates.good);
+        if rates.good > most {
+            (best, most) = (connections, rates.good);
+        }
     }
-    let end = Instant::now() + Duration::from_secs(seconds as u64);
-    let (over, live) = tokio::join!(loaded(TOO_MANY_CONNECTIONS, seconds), watch(service.at("/health/live"), end));
+    // In turns, so that both meet the same machine.
+    let turns = rounds(1, 3);
+    let share = 1.0 / number(turns);
+    let (mut peak, mut good, mut refused, mut live) = (0.0, 0.0, 0.0, Vec::new());
+    for _ in 0..turns {
+        peak += loaded(best, rounds(1, 10)).await.good * share;
+        let end = Instant::now() + Duration::from_secs((seconds / turns) as u64);
+        let (over, took) = tokio::join!(loaded(TOO_MANY_CONNECTIONS, seconds / turns), watch(service.at("/health/live"), end));
+        good += over.good * share;
+        refused += over.refused * share;
+        live.extend(took);
+    }
+    live.sort_unstable();
     let p99 = live[live.len() * 99 / 100 - 1];
     proof.tried(seconds);
     let text = format!(
-        "peak {peak:.0}/s; over {TOO_MANY_CONNECTIONS} connections {:.0}/s answered and {:.0}/s refused; live p99 {p99:.0?}",
-        over.good, over.refused
+        "peak {peak:.0}/s; over {TOO_MANY_CONNECTIONS} connections {good:.0}/s answered and {refused:.0}/s refused; live p99 {p99:.0?}"
     );
     println!("{text}");
     proof.measured(text);
-    assert!(over.refused > 0.0 && over.good > 0.0, "{over:?}");
-    // The first request of each is refused at once; after that, one in the time after which they were told to come again.
-    assert!(over.refused < TOO_MANY_CONNECTIONS as f64 * (1.0 + 1.0 / seconds as f64), "{over:?}");
+    assert!(refused > 0.0 && good > 0.0, "{good:.0} and {refused:.0}/s");
+    // The first request of each is refused at once; after that, at most one in the time it was told to stay away.
+    assert!(refused < 1.5 * number(TOO_MANY_CONNECTIONS), "{refused:.0}/s");
     // Times are measured at full numbers alone, on cores of their own.
     if seconds == 60 {
-        assert!(over.good >= 0.8 * peak, "{over:.0?}, peak {peak:.0}/s");
+        assert!(good >= 0.8 * peak, "{good:.0}/s, peak {peak:.0}/s");
         assert!(p99 < Duration::from_millis(100), "{p99:?}");
     }
     let after = loaded(16, 1).await;
