@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch, open } from './browser.mjs';
+import { feed } from './crowd.mjs';
 import { Service, until } from './service.mjs';
 import { apart, colour, drawn, forgive, signIn, signedIn } from './signing_in.mjs';
 
@@ -84,6 +85,23 @@ test('an edge server that dies changes its colour on the map and says why, and s
     await panel.getByText(/Healthy$/).waitFor({ timeout: 20_000 });
     await until(async () => apart(healthy, await colour(page, at)) < 30, 'the colour of a healthy edge');
     clearInterval(back);
+    assert.deepEqual(faults, []);
+    await context.close();
+});
+
+test('very many edge servers are one group from afar, which says how many they are', async () => {
+    const { page, faults, context } = await open(browser, service.url);
+    await feed(page, 600, 0, { lat: [24, 26], lng: [11, 13] });
+    await page.goto(`${service.url}/dashboard/`);
+    await signIn(page, service.email, service.password);
+    await page.getByText('Live', { exact: true }).waitFor();
+    const box = await page.locator('.map canvas').boundingBox();
+    const hint = page.locator('.map-hint');
+    // The pointer moves each time, because it is the move that is answered.
+    await until(async () => {
+        await page.mouse.move(box.x + box.width / 2 + 2 * Math.random(), box.y + box.height / 2);
+        return /^600 edge servers here, \d+ of them not healthy/.test((await hint.allTextContents()).join());
+    }, 'a hint about 600 edge servers');
     assert.deepEqual(faults, []);
     await context.close();
 });

@@ -20,7 +20,7 @@ setWorkerUrl(new URL('lib/maplibre-gl-worker.mjs', import.meta.url).href);
 /** @typedef {{lat: number, lng: number}} Place */
 
 /** What opens when it is clicked, first what lies on top. */
-const CLICKED = ['edges', 'decorations', 'decoration-clusters'];
+const CLICKED = ['edges', 'edge-groups', 'decorations', 'decoration-clusters'];
 /** Sources that come in tiles. */
 const TILED = ['regions', 'coverage', 'decorations'];
 /** Zoom of a place that is flown to. */
@@ -241,6 +241,9 @@ function hint({ layer, properties }) {
     if (layer.id === 'edges') {
         const health = HEALTH_WORDS[/** @type {import('./words.js').Health} */ (properties.health)].toLowerCase();
         return `${properties.name}: ${health}${properties.draining ? ', draining' : ''}`;
+    }
+    if (layer.id === 'edge-groups') {
+        return `${compact(properties.point_count)} edge servers here, ${compact(properties.ill)} of them not healthy; click to come closer`;
     }
     return layer.id === 'decorations' ? properties.name : `${compact(properties.count)} decorations here; click to come closer`;
 }

@@ -25,7 +25,7 @@ export function layers(colours) {
 
 /** The resolution whose hexagons are well seen at a zoom. @param {number} zoom */
 function resolution(zoom) {
-    return [3, 4, 5, 6, 7][[3.5, 5, 6.5, 8].filter((from) => zoom >= from).length];
+    return [2, 3, 4, 5, 6, 7][[2.2, 3.5, 5, 6.5, 8].filter((from) => zoom >= from).length];
 }
 
 /**

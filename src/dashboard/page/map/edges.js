@@ -1,6 +1,8 @@
 /**
  * Edge servers and their service areas. Edges come from the live feed; their areas from tiles, coloured by what the
  * feed says. A sign says what is not healthy, and a ring that an edge drains, so that nothing hangs on colour alone.
+ * When there are very many, those that lie close together are drawn as one group while one looks from afar: it says how
+ * many they are, and how many of them are not healthy.
  */
 
 import { FONT, NOTHING, byHealth } from './colours.js';
@@ -11,9 +13,22 @@ import { HEALTH_SIGNS } from '../words.js';
 const UPDATE_MS = 1_000;
 const MOVING_MS = 250;
 
+/** So many edges are drawn one by one; more of them in groups, up to this zoom, of those within so many pixels. */
+const MOST_SINGLES = 500;
+const GROUPED_ZOOM = 6;
+const GROUP_PIXELS = 44;
+
+const is_group = ['has', 'point_count'];
+/** How bad a health is, 0 to 3. */
+const badness = ['match', ['get', 'health'], 'offline', 3, 'degraded', 2, 'unknown', 1, 0];
+
 export const SOURCES = {
     coverage: { type: 'vector', tiles: [tiles('coverage')], minzoom: 0, maxzoom: 12, promoteId: { coverage: 'id' } },
-    edges: { type: 'geojson', data: NOTHING, promoteId: 'id', maxzoom: 10 },
+    edges: {
+        ...{ type: 'geojson', data: NOTHING, promoteId: 'id', maxzoom: 10 },
+        ...{ cluster: false, clusterMaxZoom: GROUPED_ZOOM, clusterRadius: GROUP_PIXELS },
+        clusterProperties: { worst: ['max', badness], ill: ['+', ['case', ['==', ['get', 'health'], 'healthy'], 0, 1]] },
+    },
 };
 
 const radius = (/** @type {number} */ more) => ['interpolate', ['linear'], ['zoom'], 1, ['+', 4.5 + more, ['*', 0.8, ['get', 'load']]], 10, ['+', 10 + more, ['*', 1.8, ['get', 'load']]]];
@@ -31,17 +46,34 @@ export function areas(colours) {
 
 /** @param {import('./colours.js').Colours} colours */
 export function edges(colours) {
-    const order = ['match', ['get', 'health'], 'offline', 3, 'degraded', 2, 'unknown', 1, 0];
-    const layout = { 'circle-sort-key': order };
+    const layout = { 'circle-sort-key': badness };
+    const is_single = ['!', is_group];
+    const worst = ['match', ['get', 'worst'], 3, colours.offline, 2, colours.degraded, 1, colours.unknown, colours.healthy];
+    const group_text = ['case', ['>', ['get', 'ill'], 0], ['concat', ['get', 'point_count_abbreviated'], '\n! ', ['get', 'ill']], ['to-string', ['get', 'point_count_abbreviated']]];
     const shown = ['case', ['get', 'active'], 1, 0.45];
     return [
-        { id: 'edge-rings', type: 'circle', source: 'edges', filter: ['get', 'draining'], layout, paint: { 'circle-radius': radius(4), 'circle-opacity': 0, 'circle-stroke-color': colours.draining, 'circle-stroke-width': 1.8 } },
-        { id: 'edges', type: 'circle', source: 'edges', layout, paint: { 'circle-radius': radius(0), 'circle-color': byHealth(colours, ['get', 'health']), 'circle-opacity': shown, 'circle-stroke-color': colours.edge_line, 'circle-stroke-width': 1.3, 'circle-stroke-opacity': shown } },
+        { id: 'edge-rings', type: 'circle', source: 'edges', filter: ['all', is_single, ['get', 'draining']], layout, paint: { 'circle-radius': radius(4), 'circle-opacity': 0, 'circle-stroke-color': colours.draining, 'circle-stroke-width': 1.8 } },
+        { id: 'edges', type: 'circle', source: 'edges', filter: is_single, layout, paint: { 'circle-radius': radius(0), 'circle-color': byHealth(colours, ['get', 'health']), 'circle-opacity': shown, 'circle-stroke-color': colours.edge_line, 'circle-stroke-width': 1.3, 'circle-stroke-opacity': shown } },
+        {
+            id: 'edge-groups',
+            type: 'circle',
+            source: 'edges',
+            filter: is_group,
+            paint: { 'circle-radius': ['interpolate', ['linear'], ['log10', ['get', 'point_count']], 0, 13, 4, 24], 'circle-color': colours.halo, 'circle-stroke-color': worst, 'circle-stroke-width': 3 },
+        },
+        {
+            id: 'edge-group-counts',
+            type: 'symbol',
+            source: 'edges',
+            filter: is_group,
+            layout: { 'text-field': group_text, 'text-font': FONT, 'text-size': 10, 'text-allow-overlap': true, 'text-ignore-placement': true },
+            paint: { 'text-color': colours.place },
+        },
         {
             id: 'edge-signs',
             type: 'symbol',
             source: 'edges',
-            filter: ['!=', ['get', 'sign'], ''],
+            filter: ['all', is_single, ['!=', ['get', 'sign'], '']],
             layout: { 'text-field': ['get', 'sign'], 'text-font': FONT, 'text-size': ['interpolate', ['linear'], ['zoom'], 1, 9, 10, 14], 'text-allow-overlap': true, 'text-ignore-placement': true },
             paint: { 'text-color': colours.on_health },
         },
@@ -50,6 +82,7 @@ export function edges(colours) {
             type: 'symbol',
             source: 'edges',
             minzoom: 5,
+            filter: is_single,
             layout: { 'text-field': ['get', 'name'], 'text-font': FONT, 'text-size': 11, 'text-offset': [0, 1.3], 'text-anchor': 'top', 'text-optional': true },
             paint: { 'text-color': colours.place, 'text-halo-color': colours.halo, 'text-halo-width': 1.4 },
         },
@@ -79,6 +112,7 @@ export function follow(map, live, reloadAreas) {
     let changed = null;
     let timer = 0;
     let last_ms = 0;
+    let are_grouped = false;
 
     /** @param {any} event */
     function note({ detail }) {
@@ -122,6 +156,10 @@ export function follow(map, live, reloadAreas) {
                 const news = difference_of(id, before, now);
                 difference.update.push(...(news ? [news] : []));
             }
+        }
+        if (are_grouped !== known.size > MOST_SINGLES) {
+            are_grouped = !are_grouped;
+            map.getSource('edges').setClusterOptions({ cluster: are_grouped });
         }
         if (difference.add.length + difference.update.length + difference.remove.length > 0) {
             map.getSource('edges').updateData(difference);

@@ -8,7 +8,7 @@ import { STEPS } from './devices.js';
 
 /** The layers of the map that each switch is for. */
 const SWITCHES = [
-    { name: 'edges', label: 'Edge servers', layers: ['edge-rings', 'edges', 'edge-signs', 'edge-names', 'selected-edge'] },
+    { name: 'edges', label: 'Edge servers', layers: ['edge-rings', 'edges', 'edge-groups', 'edge-group-counts', 'edge-signs', 'edge-names', 'selected-edge'] },
     { name: 'coverage', label: 'Service areas', layers: ['coverage', 'coverage-lines'] },
     { name: 'devices', label: 'Devices', layers: ['devices', 'device-lines'] },
     { name: 'decorations', label: 'Decorations', layers: ['decoration-clusters', 'decoration-counts', 'decorations', 'decoration-names', 'selected-decoration'] },
@@ -20,7 +20,7 @@ const entry = (sign, text, inside = '') => h('li', {}, h('span', { class: `sign 
 /** @type {Record<string, () => HTMLElement>} */
 const LEGENDS = {
     edges: () =>
-        h('ul', { class: 'legend' }, entry('healthy', 'healthy'), entry('degraded', 'degraded', '!'), entry('offline', 'offline', '×'), entry('unknown', 'never heard', '?'), entry('draining', 'draining'), h('li', { class: 'muted' }, 'larger: more of its places taken')),
+        h('ul', { class: 'legend' }, entry('healthy', 'healthy'), entry('degraded', 'degraded', '!'), entry('offline', 'offline', '×'), entry('unknown', 'never heard', '?'), entry('draining', 'draining'), h('li', { class: 'muted' }, 'larger: more of its places taken'), h('li', { class: 'muted' }, 'very many: in groups, ringed in the colour of the worst; ! says how many are not healthy')),
     coverage: () => h('ul', { class: 'legend' }, h('li', { class: 'muted' }, 'in the colour of the edge’s health')),
     devices: () => h('ul', { class: 'legend legend-row' }, STEPS.map((least, index) => h('li', {}, h('span', { class: `sign sign-devices-${index}`, 'aria-hidden': 'true' }), index === STEPS.length - 1 ? `${least}+` : String(least)))),
     decorations: () => h('ul', { class: 'legend' }, entry('decoration', 'one'), entry('cluster', 'a number of them', '7')),
