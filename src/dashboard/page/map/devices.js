@@ -19,7 +19,7 @@ export function layers(colours) {
     const colour = ['step', ['get', 'count'], colours.devices[0], ...STEPS.slice(1).flatMap((least, index) => [least, colours.devices[index + 1]])];
     return [
         { id: 'devices', type: 'fill', source: 'devices', paint: { 'fill-color': colour, 'fill-opacity': 0.7 } },
-        { id: 'device-lines', type: 'line', source: 'devices', paint: { 'line-color': colours.devices[4], 'line-opacity': 0.6, 'line-width': 0.8 } },
+        { id: 'device-lines', type: 'line', source: 'devices', minzoom: 3, paint: { 'line-color': colours.devices[4], 'line-opacity': 0.6, 'line-width': 0.8 } },
     ];
 }
 

@@ -20,7 +20,7 @@ const entry = (sign, text, inside = '') => h('li', {}, h('span', { class: `sign 
 /** @type {Record<string, () => HTMLElement>} */
 const LEGENDS = {
     edges: () =>
-        h('ul', { class: 'legend' }, entry('healthy', 'healthy'), entry('degraded', 'degraded', '!'), entry('offline', 'offline', '×'), entry('unknown', 'never heard', '?'), entry('draining', 'draining'), h('li', { class: 'muted' }, 'larger: more of its places taken'), h('li', { class: 'muted' }, 'very many: in groups, ringed in the colour of the worst; ! says how many are not healthy')),
+        h('ul', { class: 'legend' }, entry('healthy', 'healthy'), entry('degraded', 'degraded', '!'), entry('offline', 'offline', '×'), entry('unknown', 'never heard', '?'), entry('draining', 'draining'), h('li', { class: 'muted' }, 'larger: more of its places taken'), h('li', { class: 'muted' }, 'in groups if many; !: not healthy')),
     coverage: () => h('ul', { class: 'legend' }, h('li', { class: 'muted' }, 'in the colour of the edge’s health')),
     devices: () => h('ul', { class: 'legend legend-row' }, STEPS.map((least, index) => h('li', {}, h('span', { class: `sign sign-devices-${index}`, 'aria-hidden': 'true' }), index === STEPS.length - 1 ? `${least}+` : String(least)))),
     decorations: () => h('ul', { class: 'legend' }, entry('decoration', 'one'), entry('cluster', 'a number of them', '7')),
