@@ -78,7 +78,8 @@ async fn run(connection: &mut PgConnection, statement: String) {
     sqlx::raw_sql(AssertSqlSafe(statement.clone())).execute(connection).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
 }
 
-/// In memory where there is room: hundreds of databases are made and dropped, a thousand files each.
+/// In memory where there is room and `TMPDIR` wishes nothing else: hundreds of databases are made and dropped, a thousand
+/// files each.
 fn scratch_dir() -> PathBuf {
     const IN_MEMORY: &str = "/dev/shm";
     const ROOM_BYTES: u64 = 4 << 30;
