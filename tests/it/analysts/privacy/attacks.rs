@@ -52,9 +52,13 @@ pub(super) const ATTACKS: &[(&str, bool)] = &[
     ("SELECT pg_ls_dir('.')", true),
     ("SET ROLE ar_supervisor", true),
     ("SET SESSION AUTHORIZATION DEFAULT", true),
-    // Other sessions: what they ask, what they hold.
-    ("SELECT usename, query FROM pg_stat_activity WHERE pid <> pg_backend_pid()", false),
-    ("SELECT pg_stat_get_backend_activity(b) FROM pg_stat_get_backend_idset() AS b", false),
+    // Other sessions of this world: what they ask, what they hold. Analysts see each other's questions, and those of the
+    // tests beside this one name the very same cells.
+    ("SELECT usename, query FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()", false),
+    (
+        "SELECT pg_stat_get_backend_activity(b) FROM pg_stat_get_backend_idset() AS b WHERE pg_stat_get_backend_dbid(b) = (SELECT oid FROM pg_database WHERE datname = current_database())",
+        false,
+    ),
     ("SELECT locktype, relation::regclass, page, tuple, classid, objid, mode FROM pg_locks WHERE pid <> pg_backend_pid()", false),
     ("SELECT * FROM pg_prepared_statements", true),
     ("SELECT * FROM pg_cursors", true),
