@@ -42,6 +42,8 @@ export async function feed(page, edge_count, cell_count, { lat, lng } = { lat: [
             send('edge_health', { edge_servers: some(edges, 500).map(({ id, health_status }) => ({ id, ...state(Math.random() < 0.95 ? health_status : one_of(HEALTHS)) })) });
         }, 500);
         const moves = setInterval(() => send('devices', devices(some(cells, 2_000))), 1_000);
+        // The socket of a page that is closed says nothing; timers would keep the run alive.
+        page.once('close', () => [changes, moves].forEach(clearInterval));
         socket.onClose(() => [changes, moves].forEach(clearInterval));
     });
 }
