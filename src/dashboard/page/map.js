@@ -132,10 +132,12 @@ export function createMap(host, live, go) {
                 failed.set(sourceId, [...(failed.get(sourceId) ?? []), tile.tileID.canonical]);
             }
         });
-        // What waits for a finished picture can see that it is.
-        map.on('render', () => {
-            host.dataset.drawn = 'false';
-        });
+        // What waits for a finished picture can see that it is; one that is about to move is none, before its next frame.
+        for (const beginning of ['movestart', 'render']) {
+            map.on(beginning, () => {
+                host.dataset.drawn = 'false';
+            });
+        }
         map.on('idle', () => {
             host.dataset.drawn = 'true';
             catchUp();
