@@ -17,7 +17,7 @@ use chrono::{DateTime, Utc};
 use criterion::{BenchmarkId, Criterion, SamplingMode};
 use geo_types::Point;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions, PgConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection};
 use support::database::BenchCluster;
 use support::fleet::{self, phone};
 use support::measure::{count_text, growth_exponent, median, time_text};
@@ -40,6 +40,8 @@ const GENERATION: i64 = 1;
 const SIZES: [u64; 3] = [100, 1_000, 10_000];
 const CHOICE_ROUNDS: u64 = 30;
 const TURN: Duration = Duration::from_millis(40);
+/// Functions that choose inside the database, and how often at a time.
+const CHOICES_INSIDE: [(&str, usize); 2] = [("ours", 200), ("specified", 5)];
 
 /// The specification's `GetBestEdgeServers`, word for word but for `LEAST(1, …)`: without it, rounding takes the sum
 /// past 1 for an edge where the phone is, and the statement fails.
@@ -70,6 +72,26 @@ FROM ar.edge_servers;
 ALTER TABLE spec.edge_servers ADD PRIMARY KEY (id);
 CREATE INDEX ON spec.edge_servers (region);
 CREATE INDEX ON spec.edge_servers (health_status);";
+
+/// A function that chooses for some places, one after the other, and says how many seconds each took by the database's
+/// own clock: what is compared is two statements, without what brings question and answer.
+fn inside(statement: &str, place: &str, second: &str) -> String {
+    let statement = statement.replace("$1", place).replace("$2", second).replacen("SELECT", "PERFORM", 1);
+    format!(
+        "(lats float8[], lngs float8[], r5 bigint[], r7 bigint[], r9 bigint[]) RETURNS float8[] LANGUAGE plpgsql
+         SET plan_cache_mode = force_generic_plan AS $$
+         DECLARE the_lat float8; the_lng float8; place geography; cells bigint[]; started timestamptz; took float8[] := '{{}}';
+         BEGIN
+             FOR n IN 1..cardinality(lats) LOOP
+                 the_lat := lats[n]; the_lng := lngs[n]; place := ST_MakePoint(the_lng, the_lat)::geography; cells := ARRAY[r5[n], r7[n], r9[n]];
+                 started := clock_timestamp();
+                 {statement};
+                 took := took || extract(epoch FROM clock_timestamp() - started)::float8;
+             END LOOP;
+             RETURN took;
+         END $$"
+    )
+}
 
 fn main() -> Outcome<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -255,6 +277,11 @@ fn choices(runtime: &Runtime, cluster: &BenchCluster, criterion: &mut Criterion)
             let mut loading = cluster.empty(&name).await?.connect().await?;
             fleet::add_edges(&mut loading, &SQUARE, size).await?;
             sqlx::raw_sql(SPECIFIED_EDGES).execute(&mut loading).await?;
+            for (name, function) in
+                [("ours", inside(OUR_CHOICE, "place", "cells")), ("specified", inside(SPECIFIED_CHOICE, "the_lat", "the_lng"))]
+            {
+                sqlx::raw_sql(AssertSqlSafe(format!("CREATE FUNCTION spec.{name}{function}"))).execute(&mut loading).await?;
+            }
             sqlx::raw_sql("VACUUM ANALYZE").execute(&mut loading).await?;
             databases
                 .push((size, [cluster.connect(&name, "force_generic_plan").await?, cluster.connect(&name, "force_generic_plan").await?]));
@@ -282,6 +309,7 @@ fn choices(runtime: &Runtime, cluster: &BenchCluster, criterion: &mut Criterion)
         group.finish();
     }
     let mut times = [vec![Vec::new(); SIZES.len()], vec![Vec::new(); SIZES.len()]];
+    let mut inside = times.clone();
     runtime.block_on(async {
         for round in 0..CHOICE_ROUNDS {
             for ((_, statement), times) in ways.iter().zip(&mut times) {
@@ -291,12 +319,38 @@ fn choices(runtime: &Runtime, cluster: &BenchCluster, criterion: &mut Criterion)
                     times.extend(one.into_iter().chain(other));
                 }
             }
+            for ((function, count), times) in CHOICES_INSIDE.iter().zip(&mut inside) {
+                for ((_, [connection, _]), times) in databases.iter_mut().zip(times) {
+                    times.extend(choose_inside(connection, function, *count, round).await?);
+                }
+            }
         }
         Outcome::Ok(())
     })?;
-    let costs: Vec<Vec<(u64, f64)>> =
-        times.iter().map(|times| SIZES.into_iter().zip(times.iter().map(|times| median(times))).collect()).collect();
-    Ok(choice_table(&ways, &costs))
+    let medians = |times: &[Vec<Vec<f64>>]| -> Vec<Vec<(u64, f64)>> {
+        times.iter().map(|times| SIZES.into_iter().zip(times.iter().map(|times| median(times))).collect()).collect()
+    };
+    let names = ways.map(|(name, _)| name);
+    Ok(format!(
+        "{}\n\nThe same by the database's own clock, without question and answer on their way:\n\n{}",
+        choice_table(&names, &medians(&times)),
+        choice_table(&names, &medians(&inside))
+    ))
+}
+
+/// Seconds that choices take inside the database.
+async fn choose_inside(connection: &mut PgConnection, function: &str, count: usize, seed: u64) -> Outcome<Vec<f64>> {
+    let mut random = Random::new(seed);
+    let places: Vec<LatLng> = std::iter::repeat_with(|| SQUARE.place(&mut random)).take(count).collect();
+    let cells: Vec<Cells> = places.iter().map(|place| Cells::of(*place)).collect();
+    let of = |cell: fn(&Cells) -> Cell| cells.iter().map(|cells| cell(cells).to_db()).collect::<Vec<i64>>();
+    let seconds = sqlx::query_scalar(AssertSqlSafe(format!("SELECT spec.{function}($1, $2, $3, $4, $5)")))
+        .bind(places.iter().copied().map(LatLng::lat_deg).collect::<Vec<f64>>())
+        .bind(places.iter().copied().map(LatLng::lng_deg).collect::<Vec<f64>>())
+        .bind(of(|cells| cells.r5))
+        .bind(of(|cells| cells.r7))
+        .bind(of(|cells| cells.r9));
+    Ok(seconds.fetch_one(connection).await?)
 }
 
 /// Times of one statement after the other.
@@ -327,14 +381,14 @@ async fn ask(connection: &mut PgConnection, statement: &'static str, random: &mu
     Ok(())
 }
 
-fn choice_table(ways: &[(&str, &str)], costs: &[Vec<(u64, f64)>]) -> String {
+fn choice_table(ways: &[&str], costs: &[Vec<(u64, f64)>]) -> String {
     let mut header = vec!["choice".to_owned()];
     header.extend(SIZES.iter().map(|size| format!("{} edges", count_text(*size))));
     header.push("grows with edges to the power".to_owned());
     let mut lines: Vec<Vec<String>> = ways
         .iter()
         .zip(costs)
-        .map(|((name, _), costs)| {
+        .map(|(name, costs)| {
             let mut line = vec![(*name).to_owned()];
             line.extend(costs.iter().map(|(_, cost)| time_text(*cost)));
             line.push(format!("{:.3}", growth_exponent(costs)));

@@ -13,7 +13,7 @@ use crate::accounts;
 use crate::background;
 use crate::config::{DatabaseConfig, Environment, ServerConfig};
 use crate::db::{self, Db, MigrateFailure};
-use crate::http::{self, ConnectionLimits, Tls};
+use crate::http::{self, ConnectionLimits, Door, Entrance, Tls};
 use crate::lifecycle::{Lifecycle, stop_signal};
 use crate::state::AppState;
 use crate::telemetry::prometheus;
@@ -122,6 +122,7 @@ pub(super) async fn serve(
     let state = AppState::new(db.clone(), server, lifecycle.clone());
     state.instance.listens_at(api.local_addr()?);
     let router = http::router(state.clone());
+    let entrance = tls.clone().map_or_else(|| Entrance::Plain(Some(Door::of(&state))), Entrance::Tls);
     // Told to stop last of all, so that a drain can be watched to its end.
     let watching = Lifecycle::new();
     if let Some(metrics) = metrics {
@@ -154,7 +155,7 @@ pub(super) async fn serve(
         lifecycle.stop();
         (failure, tokio::time::Instant::now())
     };
-    let ((failure, stop_began), ()) = tokio::join!(stop, http::serve(api, router, ConnectionLimits::default(), tls, &lifecycle));
+    let ((failure, stop_began), ()) = tokio::join!(stop, http::serve(api, router, ConnectionLimits::default(), entrance, &lifecycle));
     if tokio::time::timeout_at(stop_began + HARD_STOP, lifecycle.tasks_ended()).await.is_err() {
         tracing::warn!("background tasks cut off");
     }

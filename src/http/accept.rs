@@ -20,7 +20,8 @@ use tokio_util::task::TaskTracker;
 use tower_http::add_extension::AddExtension;
 
 use super::client::Peer;
-use super::place::FoundNone;
+use super::door::{Door, Welcome};
+use super::place::Standing;
 use super::tls::Tls;
 use crate::lifecycle::Lifecycle;
 use crate::telemetry::meters;
@@ -59,11 +60,30 @@ const TLS_HANDSHAKE: u8 = 0x16;
 /// Answer to a connection too many.
 const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
+/// How one comes in by a port.
+#[derive(Clone)]
+pub enum Entrance {
+    /// Plain HTTP; with a door, some are refused there.
+    Plain(Option<Door>),
+    /// HTTPS.
+    Tls(Tls),
+}
+
+impl Entrance {
+    fn welcome(&self, stream: &TcpStream) -> Welcome {
+        match self {
+            Self::Plain(Some(door)) => door.welcome(stream),
+            Self::Plain(None) | Self::Tls(_) => Welcome::LetIn(Standing::default()),
+        }
+    }
+}
+
 /// Serves until the lifecycle stops, then lets running requests end, within the limits' `drain`.
-pub async fn serve(listener: TcpListener, router: Router, limits: ConnectionLimits, tls: Option<Tls>, lifecycle: &Lifecycle) {
+pub async fn serve(listener: TcpListener, router: Router, limits: ConnectionLimits, entrance: Entrance, lifecycle: &Lifecycle) {
     let places = Arc::new(Semaphore::new(limits.max_connections));
     let connections = TaskTracker::new();
     let stopping = lifecycle.stopping();
+    let port = Port { router, limits, entrance, stopping: stopping.clone() };
     loop {
         let accepted = tokio::select! {
             () = stopping.cancelled() => break,
@@ -79,6 +99,11 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ConnectionLimi
                 continue;
             }
         };
+        let standing = match port.entrance.welcome(&stream) {
+            Welcome::LetIn(standing) => Some(standing),
+            Welcome::Silent => None,
+            Welcome::Refused => continue,
+        };
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
             meters().http.connections_refused.increment(1);
             tracing::warn!(limit = limits.max_connections, "connection refused: too many");
@@ -88,10 +113,10 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ConnectionLimi
             }
             continue;
         };
-        let (router, tls, stopping) = (router.clone(), tls.clone(), stopping.clone());
+        let port = port.clone();
         let open = OpenConnection::counted();
         connections.spawn(async move {
-            connection(stream, peer, router, limits, tls, stopping).await;
+            port.connection(stream, peer, standing).await;
             drop((place, open));
         });
     }
@@ -119,74 +144,89 @@ impl Drop for OpenConnection {
     }
 }
 
-async fn connection(
-    stream: TcpStream,
-    address: IpAddr,
-    router: Router,
-    limits: ConnectionLimits,
-    tls: Option<Tls>,
-    stopping: CancellationToken,
-) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "setting TCP_NODELAY");
-    }
-    let opening = tokio::time::timeout(limits.header_timeout, open(stream, limits, tls));
-    let opened = tokio::select! {
-        opened = opening => opened,
-        () = stopping.cancelled() => return,
-    };
-    match opened {
-        Ok(Ok(Opened::Plain(stream))) => speak(stream, Peer { address, tls: false }, router, limits, stopping).await,
-        Ok(Ok(Opened::Tls(stream))) => speak(stream, Peer { address, tls: true }, router, limits, stopping).await,
-        Ok(Err(error)) => tracing::debug!(%error, "opening a connection"),
-        Err(_elapsed) => tracing::debug!("a connection said nothing in time"),
-    }
-}
-
 /// A connection over which HTTP can be spoken.
 enum Opened {
-    Plain(Pin<Box<TimeoutStream<TcpStream>>>),
+    Plain(Pin<Box<TimeoutStream<TcpStream>>>, Standing),
     Tls(Box<TlsStream<Pin<Box<TimeoutStream<TcpStream>>>>>),
+    /// Refused at the door.
+    Refused,
 }
 
-async fn open(stream: TcpStream, limits: ConnectionLimits, tls: Option<Tls>) -> std::io::Result<Opened> {
-    // Plain HTTP on a port for TLS is let in to be redirected: a client that types http:// is told what to do.
-    let mut first = [0];
-    let speaks_tls = tls.is_some() && stream.peek(&mut first).await? == 1 && first == [TLS_HANDSHAKE];
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(limits.write_timeout));
-    let stream = Box::pin(stream);
-    match tls.filter(|_| speaks_tls) {
-        Some(tls) => Ok(Opened::Tls(Box::new(tls.accept(stream).await?))),
-        None => Ok(Opened::Plain(stream)),
-    }
-}
-
-async fn speak(
-    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    peer: Peer,
+/// What all connections of a port have in common.
+#[derive(Clone)]
+struct Port {
     router: Router,
     limits: ConnectionLimits,
+    entrance: Entrance,
     stopping: CancellationToken,
-) {
-    // Of each request over it.
-    let service = AddExtension::new(AddExtension::new(router, peer), FoundNone::default());
-    let serving = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout)
-        .max_buf_size(HEAD_BUFFER_BYTES)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
-        .with_upgrades();
-    tokio::pin!(serving);
-    let ended = tokio::select! {
-        ended = serving.as_mut() => ended,
-        () = stopping.cancelled() => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
+}
+
+impl Port {
+    async fn connection(self, stream: TcpStream, address: IpAddr, standing: Option<Standing>) {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "setting TCP_NODELAY");
         }
-    };
-    if let Err(error) = ended {
-        // A client's doing, nearly always: it left, or was too slow.
-        tracing::debug!(%error, "connection ended");
+        let opening = tokio::time::timeout(self.limits.header_timeout, self.open(stream, standing));
+        let opened = tokio::select! {
+            opened = opening => opened,
+            () = self.stopping.cancelled() => return,
+        };
+        match opened {
+            Ok(Ok(Opened::Plain(stream, standing))) => self.speak(stream, Peer { address, tls: false }, standing).await,
+            Ok(Ok(Opened::Tls(stream))) => self.speak(stream, Peer { address, tls: true }, Standing::default()).await,
+            Ok(Ok(Opened::Refused)) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "opening a connection"),
+            Err(_elapsed) => tracing::debug!("a connection said nothing in time"),
+        }
+    }
+
+    async fn open(&self, stream: TcpStream, mut standing: Option<Standing>) -> std::io::Result<Opened> {
+        let mut tls = None;
+        match &self.entrance {
+            Entrance::Plain(Some(door)) if standing.is_none() => {
+                stream.readable().await?;
+                match door.welcome(&stream) {
+                    Welcome::LetIn(with) => standing = Some(with),
+                    Welcome::Silent => {}
+                    Welcome::Refused => return Ok(Opened::Refused),
+                }
+            }
+            Entrance::Plain(_) => {}
+            Entrance::Tls(speaking) => {
+                // Plain HTTP on a port for TLS is let in to be redirected: a client that types http:// is told what to do.
+                let mut first = [0];
+                tls = (stream.peek(&mut first).await? == 1 && first == [TLS_HANDSHAKE]).then_some(speaking);
+            }
+        }
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(self.limits.write_timeout));
+        let stream = Box::pin(stream);
+        match tls {
+            Some(tls) => Ok(Opened::Tls(Box::new(tls.accept(stream).await?))),
+            None => Ok(Opened::Plain(stream, standing.unwrap_or_default())),
+        }
+    }
+
+    async fn speak(self, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, peer: Peer, standing: Standing) {
+        // Of each request over it.
+        let service = AddExtension::new(AddExtension::new(self.router, peer), standing);
+        let serving = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.limits.header_timeout)
+            .max_buf_size(HEAD_BUFFER_BYTES)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+            .with_upgrades();
+        tokio::pin!(serving);
+        let ended = tokio::select! {
+            ended = serving.as_mut() => ended,
+            () = self.stopping.cancelled() => {
+                serving.as_mut().graceful_shutdown();
+                serving.await
+            }
+        };
+        if let Err(error) = ended {
+            // A client's doing, nearly always: it left, or was too slow.
+            tracing::debug!(%error, "connection ended");
+        }
     }
 }

@@ -45,6 +45,19 @@ pub struct Problem {
     pub extra: Map<String, Value>,
 }
 
+impl Problem {
+    /// The document, for the request of this id; says in the headers what it is.
+    pub(super) fn write(&mut self, request_id: &str, headers: &mut HeaderMap) -> Vec<u8> {
+        request_id.clone_into(&mut self.request_id);
+        let body = serde_json::to_vec(self).unwrap_or_default();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        headers.remove(header::CONTENT_ENCODING);
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        body
+    }
+}
+
 /// An error on its way to the client.
 #[derive(Debug)]
 pub struct ApiError(Box<Parts>);
@@ -136,6 +149,14 @@ impl ApiError {
     #[must_use]
     pub fn unavailable(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after(RETRY_AFTER.as_secs())
+    }
+
+    /// Status, headers and body, for an answer that no layer writes.
+    pub(super) fn into_document(self, request_id: &str) -> (StatusCode, HeaderMap, Vec<u8>) {
+        let status = self.status();
+        let Parts { mut problem, mut headers } = *self.0;
+        let body = problem.write(request_id, &mut headers);
+        (status, headers, body)
     }
 
     /// 500: a bug of ours. What happened is for the log, not for the client.

@@ -16,14 +16,24 @@ use super::api_error::{ApiError, PendingProblem};
 use super::place::Shed;
 use crate::telemetry::{self, prometheus};
 
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The request's id, for handlers that write it down.
 #[derive(Clone)]
 pub(super) struct RequestId(HeaderValue);
 
 impl RequestId {
+    /// The caller's, when it is a short token: anything else could forge log lines. Else a new one.
+    pub(super) fn of(callers: Option<&[u8]>) -> Self {
+        let sane = callers.filter(|id| is_sane(id)).and_then(|id| HeaderValue::from_bytes(id).ok());
+        Self(sane.unwrap_or_else(new_id))
+    }
+
     /// As text.
+    pub(super) fn into_header(self) -> HeaderValue {
+        self.0
+    }
+
     pub(super) fn as_str(&self) -> &str {
         self.0.to_str().unwrap_or_default()
     }
@@ -32,7 +42,7 @@ impl RequestId {
 /// Wraps a request: see the head of this file.
 pub(super) async fn around<F: Future<Output = Response>>(mut request: Request, next: impl FnOnce(Request) -> F) -> Response {
     let started = Instant::now();
-    let request_id = RequestId(request.headers().get(&X_REQUEST_ID).filter(|id| is_sane(id)).cloned().unwrap_or_else(new_id));
+    let request_id = RequestId::of(request.headers().get(&X_REQUEST_ID).map(HeaderValue::as_bytes));
     let method = request.method().clone();
     let traced = telemetry::Request::begin(&method, request_id.as_str(), request.headers());
     let span = traced.span();
@@ -87,13 +97,7 @@ fn write_problem(response: &mut Response, request_id: &str) {
         }
     }
     let Some(PendingProblem(mut problem)) = response.extensions_mut().remove::<PendingProblem>() else { return };
-    request_id.clone_into(&mut problem.request_id);
-    let body = serde_json::to_vec(&problem).unwrap_or_default();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-    headers.remove(header::CONTENT_ENCODING);
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let body = problem.write(request_id, response.headers_mut());
     *response.body_mut() = Body::from(body);
 }
 
@@ -107,9 +111,7 @@ pub(super) async fn catch_panic(answering: impl Future<Output = Response>) -> Re
     })
 }
 
-/// A caller's id is used when it is a short token; anything else could forge log lines.
-fn is_sane(id: &HeaderValue) -> bool {
-    let id = id.as_bytes();
+fn is_sane(id: &[u8]) -> bool {
     (1..=128).contains(&id.len()) && id.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(b))
 }
 
@@ -125,11 +127,11 @@ mod tests {
     #[test]
     fn only_short_tokens_pass_as_request_ids() {
         for good in ["a", "0193-ab_c.d:e"] {
-            assert!(is_sane(&HeaderValue::from_static(good)), "{good}");
+            assert_eq!(RequestId::of(Some(good.as_bytes())).as_str(), good);
         }
-        for bad in ["", "a b", "a\tb", "a\"b", "é"] {
-            assert!(!is_sane(&HeaderValue::from_bytes(bad.as_bytes()).expect("a header value")), "{bad}");
+        for bad in ["", "a b", "a\tb", "a\"b", "é", &"x".repeat(129)] {
+            assert_ne!(RequestId::of(Some(bad.as_bytes())).as_str(), bad);
         }
-        assert!(!is_sane(&HeaderValue::from_str(&"x".repeat(129)).expect("a header value")));
+        assert_ne!(RequestId::of(None).as_str(), RequestId::of(None).as_str());
     }
 }

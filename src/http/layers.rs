@@ -18,7 +18,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::access::{self, AccessTable};
 use super::around::{Around, AroundLayer, Inner, Inside};
-use super::place::{FoundNone, Place, Shed};
+use super::place::{Place, Shed, Standing};
 use super::{ApiError, context, docs, health, security};
 use crate::state::AppState;
 
@@ -165,8 +165,8 @@ async fn shed<F: Future<Output = Response>>(state: AppState, mut request: Reques
     if request.uri().path().starts_with("/health/") {
         return next(request).await;
     }
-    let found_none = request.extensions().get::<FoundNone>().cloned();
-    match Place::take(&state.places, found_none).await {
+    let standing = request.extensions().get::<Standing>().cloned();
+    match Place::take(&state.places, standing).await {
         Ok(place) => {
             request.extensions_mut().insert(place.clone());
             let response = next(request).await;

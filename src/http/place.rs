@@ -1,7 +1,7 @@
 //! A place among the requests under way. Whoever waits for a body gives his place up until it is there: a client
 //! that sends slowly holds a connection, and nothing that others need.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -36,7 +36,13 @@ impl Places {
         self.most.saturating_sub(self.free.available_permits())
     }
 
-    fn refuse(&self) -> ApiError {
+    /// Takes one for a request that is about to come in.
+    pub(super) fn reserve(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.free).try_acquire_owned().ok()
+    }
+
+    /// What somebody is told who finds none.
+    pub(super) fn refuse(&self) -> ApiError {
         meters().http.shed.increment(1);
         let mut untold = self.untold.lock().unwrap_or_else(PoisonError::into_inner);
         untold.refusals += 1;
@@ -53,18 +59,30 @@ impl Places {
 #[derive(Clone, Copy)]
 pub(super) struct Shed;
 
-/// When a connection last found no place. Put into every request by the accept loop.
+/// How a connection stands with places. Put into every request by the accept loop.
 #[derive(Clone, Default)]
-pub(super) struct FoundNone(Arc<Mutex<Option<Instant>>>);
+pub(super) struct Standing(Arc<Mutex<Stood>>);
 
-impl FoundNone {
-    fn note(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+#[derive(Default)]
+struct Stood {
+    /// Taken at the door, for the first request.
+    reserved: Option<OwnedSemaphorePermit>,
+    /// When it last found none.
+    found_none_at: Option<Instant>,
+}
+
+impl Standing {
+    pub(super) fn with(reserved: OwnedSemaphorePermit) -> Self {
+        Self(Arc::new(Mutex::new(Stood { reserved: Some(reserved), found_none_at: None })))
     }
 
-    /// Whether that is less long ago than it was told to stay away.
+    fn stood(&self) -> MutexGuard<'_, Stood> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it found none less long ago than it was told to stay away.
     fn is_too_early(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|then| then.elapsed() < RETRY_AFTER)
+        self.stood().found_none_at.is_some_and(|then| then.elapsed() < RETRY_AFTER)
     }
 }
 
@@ -82,16 +100,22 @@ impl Place {
     ///
     /// # Errors
     /// 503 when all are taken.
-    pub(super) async fn take(places: &Arc<Places>, connection: Option<FoundNone>) -> Result<Self, ApiError> {
+    pub(super) async fn take(places: &Arc<Places>, connection: Option<Standing>) -> Result<Self, ApiError> {
         let place = Self { places: Arc::clone(places), held: Arc::default() };
+        if let Some(reserved) = connection.as_ref().and_then(|standing| standing.stood().reserved.take()) {
+            place.hold(reserved);
+            return Ok(place);
+        }
         if place.try_take() {
             return Ok(place);
         }
         let mut in_line = None;
-        if connection.as_ref().is_some_and(FoundNone::is_too_early) {
+        if connection.as_ref().is_some_and(Standing::is_too_early) {
             in_line = tokio::time::timeout(RETRY_AFTER, Arc::clone(&places.free).acquire_owned()).await.ok();
         }
-        connection.iter().for_each(FoundNone::note);
+        if let Some(standing) = &connection {
+            standing.stood().found_none_at = Some(Instant::now());
+        }
         match in_line {
             Some(Ok(permit)) => {
                 place.hold(permit);
@@ -115,7 +139,7 @@ impl Place {
     }
 
     fn try_take(&self) -> bool {
-        Arc::clone(&self.places.free).try_acquire_owned().map(|permit| self.hold(permit)).is_ok()
+        self.places.reserve().map(|permit| self.hold(permit)).is_some()
     }
 
     fn hold(&self, permit: OwnedSemaphorePermit) {
@@ -130,7 +154,7 @@ mod tests {
     #[tokio::test]
     async fn who_comes_again_too_early_waits_in_line_and_newcomers_are_refused_at_once() {
         let places = Arc::new(Places::new(1));
-        let (patient, other) = (FoundNone::default(), FoundNone::default());
+        let (patient, other) = (Standing::default(), Standing::default());
         let first = Place::take(&places, None).await.expect("there is one");
         assert_eq!(places.taken(), 1);
         let began = Instant::now();

@@ -12,7 +12,7 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 
 use super::{fleet, scrape};
-use crate::http::{self, ConnectionLimits};
+use crate::http::{self, ConnectionLimits, Entrance};
 use crate::lifecycle::Lifecycle;
 use crate::state::AppState;
 
@@ -31,7 +31,7 @@ const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub async fn serve(listener: TcpListener, state: AppState, watching: &Lifecycle) {
     state.lifecycle.spawn(fleet::watch_until(state.clone()));
     let router = Router::new().route("/metrics", get(page)).with_state(state);
-    http::serve(listener, router, LIMITS, None, watching).await;
+    http::serve(listener, router, LIMITS, Entrance::Plain(None), watching).await;
 }
 
 async fn page(State(state): State<AppState>) -> Response {

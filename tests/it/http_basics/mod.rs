@@ -2,6 +2,7 @@
 
 mod browsers;
 mod connections;
+mod crowded;
 mod docs;
 mod encryption;
 mod errors;

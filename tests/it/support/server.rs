@@ -6,7 +6,7 @@ use ar_supervisor::background;
 use ar_supervisor::config::{DatabaseConfig, Environment};
 use ar_supervisor::db::Db;
 use ar_supervisor::geo::{Cell, Geom};
-use ar_supervisor::http::{ConnectionLimits, Tls, router, serve};
+use ar_supervisor::http::{ConnectionLimits, Door, Entrance, Tls, router, serve};
 use ar_supervisor::lifecycle::Lifecycle;
 use ar_supervisor::state::AppState;
 use ar_supervisor::telemetry::prometheus;
@@ -127,7 +127,8 @@ impl TestServer {
         let tls = server.http.tls.as_ref().map(|files| Tls::load(files).expect("certificate and key"));
         let serving = tokio::spawn({
             let (state, lifecycle) = (state.clone(), lifecycle.clone());
-            async move { serve(listener, router(state), config.limits, tls, &lifecycle).await }
+            let entrance = tls.map_or_else(|| Entrance::Plain(Some(Door::of(&state))), Entrance::Tls);
+            async move { serve(listener, router(state), config.limits, entrance, &lifecycle).await }
         });
         let (sql, client) = (pool(database), client());
         Self { sql, address, metrics, lifecycle, serving: Some(serving), state, client, bearer: None, db: None }
