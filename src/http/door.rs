@@ -53,16 +53,13 @@ impl Door {
         };
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let Some(caller) = Caller::of(&head[..length], &mut headers) else { return Welcome::LetIn(Standing::default()) };
-        match self.0.reserve() {
-            Some(place) => Welcome::LetIn(Standing::with(place)),
-            None => {
-                let answer = self.refusal(&caller);
-                if let Err(error) = refuse(connection, length, &answer) {
-                    tracing::debug!(%error, "telling somebody at the door");
-                }
-                Welcome::Refused
-            }
+        if let Some(place) = self.0.reserve() {
+            return Welcome::LetIn(Standing::with(place));
         }
+        if let Err(error) = refuse(connection, length, &self.refusal(&caller)) {
+            tracing::debug!(%error, "telling somebody at the door");
+        }
+        Welcome::Refused
     }
 
     /// The same problem document as from inside, for a client that is no page.
