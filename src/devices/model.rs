@@ -67,7 +67,6 @@ pub(super) struct Device {
     #[schema(required, value_type = Option<String>, example = "891f1d48947ffff")]
     pub(super) h3_r9: Option<Cell>,
     /// Whether it is there.
-    #[schema(inline)]
     pub(super) connection_status: ConnectionStatus,
     /// Start of this connection.
     pub(super) connected_at: DateTime<Utc>,

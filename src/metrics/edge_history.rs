@@ -86,7 +86,6 @@ struct EdgeHistory {
 struct HistorySeries {
     /// What was measured: `cpu` and `memory` in per cent, `connections`, `bandwidth` in Mbit/s, `clock_skew` in
     /// seconds, `sync_due` in decorations that wait for the edge, `sync_lag` in seconds.
-    #[schema(inline)]
     metric_type: MetricType,
     /// Buckets with samples, in their order.
     points: Vec<HistoryPoint>,

@@ -112,10 +112,8 @@ pub(super) struct SyncItem {
     /// The decoration.
     pub(super) decoration_id: Uuid,
     /// What the edge server is to do with it.
-    #[schema(inline)]
     pub(super) wanted: Wanted,
     /// How far that is.
-    #[schema(inline)]
     pub(super) sync_status: SyncStatus,
     /// Number of the state that is wanted.
     pub(super) sync_version: i64,

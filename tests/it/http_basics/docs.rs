@@ -1,5 +1,9 @@
 //! The page to browse the API: it needs no network.
 
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
 use crate::support::TestServer;
 
 #[tokio::test]
@@ -74,4 +78,48 @@ async fn every_operation_has_a_name_of_its_own() {
     names.sort();
     names.dedup();
     assert_eq!(names.len(), count, "{names:?}");
+}
+
+/// The types that a schema allows, by its parts; all of them where it names none.
+fn types(document: &Value, schema: &Value) -> BTreeSet<String> {
+    const ALL: [&str; 7] = ["array", "boolean", "integer", "null", "number", "object", "string"];
+    let of = |parts: &Value| parts.as_array().into_iter().flatten().map(|part| types(document, part)).collect::<Vec<_>>();
+    if let Some(reference) = schema["$ref"].as_str() {
+        let pointed = document.pointer(reference.trim_start_matches('#')).unwrap_or_else(|| panic!("{reference} is there"));
+        return types(document, pointed);
+    }
+    if schema["oneOf"].is_array() {
+        return of(&schema["oneOf"]).into_iter().flatten().collect();
+    }
+    if schema["allOf"].is_array() {
+        let parts = of(&schema["allOf"]);
+        return ALL.iter().map(ToString::to_string).filter(|kind| parts.iter().all(|part| part.contains(kind))).collect();
+    }
+    match &schema["type"] {
+        Value::String(kind) => BTreeSet::from([kind.clone()]),
+        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        _ => ALL.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// A description beside an enum that is written out made it an enum and an object at once.
+#[tokio::test]
+async fn no_schema_asks_for_two_types_at_once() {
+    let t = TestServer::start().await;
+    let document: Value = t.get("/openapi.json").await.ok().json();
+    let (mut waiting, mut looked_at) = (vec![&document], 0);
+    while let Some(value) = waiting.pop() {
+        if value["allOf"].is_array() {
+            looked_at += 1;
+            assert!(!types(&document, value).is_empty(), "{value}");
+        }
+        match value {
+            Value::Object(members) => waiting.extend(members.values()),
+            Value::Array(items) => waiting.extend(items),
+            _ => {}
+        }
+    }
+    assert!(looked_at > 5, "{looked_at}");
+    let impossible = serde_json::json!({"allOf": [{"type": "string", "enum": ["a"]}, {"type": "object"}]});
+    assert!(types(&document, &impossible).is_empty());
 }
