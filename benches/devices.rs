@@ -309,7 +309,7 @@ fn choices(runtime: &Runtime, cluster: &BenchCluster, criterion: &mut Criterion)
         group.finish();
     }
     let mut times = [vec![Vec::new(); SIZES.len()], vec![Vec::new(); SIZES.len()]];
-    let mut inside = times.clone();
+    let mut times_inside = times.clone();
     runtime.block_on(async {
         for round in 0..CHOICE_ROUNDS {
             for ((_, statement), times) in ways.iter().zip(&mut times) {
@@ -319,7 +319,7 @@ fn choices(runtime: &Runtime, cluster: &BenchCluster, criterion: &mut Criterion)
                     times.extend(one.into_iter().chain(other));
                 }
             }
-            for ((function, count), times) in CHOICES_INSIDE.iter().zip(&mut inside) {
+            for ((function, count), times) in CHOICES_INSIDE.iter().zip(&mut times_inside) {
                 for ((_, [connection, _]), times) in databases.iter_mut().zip(times) {
                     times.extend(choose_inside(connection, function, *count, round).await?);
                 }
@@ -334,7 +334,7 @@ fn choices(runtime: &Runtime, cluster: &BenchCluster, criterion: &mut Criterion)
     Ok(format!(
         "{}\n\nThe same by the database's own clock, without question and answer on their way:\n\n{}",
         choice_table(&names, &medians(&times)),
-        choice_table(&names, &medians(&inside))
+        choice_table(&names, &medians(&times_inside))
     ))
 }
 

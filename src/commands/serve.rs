@@ -13,7 +13,7 @@ use crate::accounts;
 use crate::background;
 use crate::config::{DatabaseConfig, Environment, ServerConfig};
 use crate::db::{self, Db, MigrateFailure};
-use crate::http::{self, ConnectionLimits, Door, Entrance, Tls};
+use crate::http::{self, ConnectionLimits, Entrance, Tls};
 use crate::lifecycle::{Lifecycle, stop_signal};
 use crate::state::AppState;
 use crate::telemetry::prometheus;
@@ -122,7 +122,7 @@ pub(super) async fn serve(
     let state = AppState::new(db.clone(), server, lifecycle.clone());
     state.instance.listens_at(api.local_addr()?);
     let router = http::router(state.clone());
-    let entrance = tls.clone().map_or_else(|| Entrance::Plain(Some(Door::of(&state))), Entrance::Tls);
+    let entrance = Entrance::of(&state, tls.clone());
     // Told to stop last of all, so that a drain can be watched to its end.
     let watching = Lifecycle::new();
     if let Some(metrics) = metrics {

@@ -24,6 +24,7 @@ use super::door::{Door, Welcome};
 use super::place::Standing;
 use super::tls::Tls;
 use crate::lifecycle::Lifecycle;
+use crate::state::AppState;
 use crate::telemetry::meters;
 
 /// What a connection may cost.
@@ -70,6 +71,12 @@ pub enum Entrance {
 }
 
 impl Entrance {
+    /// That of a service: with a certificate HTTPS, else plain HTTP with a door.
+    #[must_use]
+    pub fn of(state: &AppState, tls: Option<Tls>) -> Self {
+        tls.map_or_else(|| Self::Plain(Some(Door::of(state))), Self::Tls)
+    }
+
     fn welcome(&self, stream: &TcpStream) -> Welcome {
         match self {
             Self::Plain(Some(door)) => door.welcome(stream),

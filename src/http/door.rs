@@ -1,7 +1,8 @@
 //! Refusals at the door. Who asks once and leaves (`Connection: close`) cannot be made to wait in line, and comes again
 //! with a new connection as soon as he is refused: at several times what can be answered, refusing would be most of
-//! the work. So while no place is free, such a request is refused before a task, or HTTP, is made for its connection;
-//! and where one is free, it is taken here, so that nobody is let in and refused all the same.
+//! the work. So while no place is free, such a request is refused before HTTP is made for its connection, and before a
+//! task is, if it came along with it; and where one is free, it is taken here, so that nobody is let in and refused all
+//! the same.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -37,8 +38,7 @@ pub(super) enum Welcome {
 
 impl Door {
     /// That of a service.
-    #[must_use]
-    pub fn of(state: &AppState) -> Self {
+    pub(super) fn of(state: &AppState) -> Self {
         Self(Arc::clone(&state.places))
     }
 
@@ -52,19 +52,19 @@ impl Door {
             Err(_) => return Welcome::LetIn(Standing::default()),
         };
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-        let Some(caller) = Caller::of(&head[..length], &mut headers) else { return Welcome::LetIn(Standing::default()) };
+        let Some(leaving) = Leaving::of(&head[..length], &mut headers) else { return Welcome::LetIn(Standing::default()) };
         if let Some(place) = self.0.reserve() {
             return Welcome::LetIn(Standing::with(place));
         }
-        if let Err(error) = refuse(connection, length, &self.refusal(&caller)) {
+        if let Err(error) = refuse(connection, length, &self.refusal(&leaving)) {
             tracing::debug!(%error, "telling somebody at the door");
         }
         Welcome::Refused
     }
 
     /// The same problem document as from inside, for a client that is no page.
-    fn refusal(&self, caller: &Caller) -> Vec<u8> {
-        let id = RequestId::of(caller.request_id);
+    fn refusal(&self, leaving: &Leaving) -> Vec<u8> {
+        let id = RequestId::of(leaving.request_id);
         let (status, mut headers, body) = self.0.refuse().into_document(id.as_str());
         headers.insert(X_REQUEST_ID, id.into_header());
         headers.insert(header::CONNECTION, header::HeaderValue::from_static("close"));
@@ -93,12 +93,12 @@ fn refuse(connection: impl AsFd, length: usize, answer: &[u8]) -> io::Result<()>
     Ok(())
 }
 
-/// Who may be refused here.
-struct Caller<'a> {
+/// Somebody who asks once and leaves, and may be refused here.
+struct Leaving<'a> {
     request_id: Option<&'a [u8]>,
 }
 
-impl<'a> Caller<'a> {
+impl<'a> Leaving<'a> {
     /// None where these bytes are not one whole request that reads from the API and leaves then; or where a page asks,
     /// which is to be told more than we know here.
     fn of(bytes: &'a [u8], headers: &'a mut [httparse::Header<'a>]) -> Option<Self> {
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     fn is_refusable(request: &str) -> bool {
-        Caller::of(request.as_bytes(), &mut [httparse::EMPTY_HEADER; MAX_HEADERS]).is_some()
+        Leaving::of(request.as_bytes(), &mut [httparse::EMPTY_HEADER; MAX_HEADERS]).is_some()
     }
 
     #[test]

@@ -29,7 +29,6 @@ pub use accept::{ConnectionLimits, Entrance, serve};
 pub use api_error::{ApiError, Problem};
 pub use cursor::{Cursor, CursorKey};
 pub use docs::{OPENAPI_PATH, openapi};
-pub use door::Door;
 pub use layers::router;
 pub use throttle::{RateLimits, Throttle};
 pub use tls::{Tls, TlsError};

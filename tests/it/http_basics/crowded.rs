@@ -45,6 +45,8 @@ async fn who_finds_no_place_is_told_so_whether_he_stays_or_leaves_and_health_is_
         assert!(refused(&answer), "{answer}");
         let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
         assert!(head.contains("x-request-id: leaving-1") && head.contains("content-type: application/problem+json"), "{answer}");
+        // Only who was inside got what is for browsers.
+        assert_eq!(head.contains("content-security-policy"), headers != leaving, "{answer}");
         assert!(head.contains(&format!("content-length: {}", body.len())) && head.contains("connection: close"), "{answer}");
         let problem: serde_json::Value = serde_json::from_str(body).expect("a problem document");
         assert_eq!((&problem["status"], &problem["request_id"]), (&503.into(), &"leaving-1".into()), "{answer}");

@@ -125,8 +125,9 @@ async fn three_times_the_peak_is_refused_politely_and_the_rest_is_done() {
     let p99 = live[live.len() * 99 / 100 - 1];
     proof.tried(seconds);
     assert!(refused > 0.0 && good > 0.0, "{good:.0} and {refused:.0}/s");
-    // The first request of each is refused at once; after that, at most one in the time it was told to stay away.
-    assert!(refused < 1.5 * number(TOO_MANY_CONNECTIONS), "{refused:.0}/s");
+    // The first request of each is refused at once; after that, at most one in the 2 s it was told to stay away.
+    let most_refused = number(TOO_MANY_CONNECTIONS) * (0.5 + 1.0 / number(seconds / turns));
+    assert!(refused <= most_refused, "{refused:.0}/s, {most_refused:.0}/s at most");
     // Callers who leave cannot be held up. Their own peak is less, a connection being work.
     let (mut peak_of_new, mut new) = (0.0, Rates { good: 0.0, refused: 0.0 });
     for _ in 0..turns {
@@ -146,8 +147,9 @@ async fn three_times_the_peak_is_refused_politely_and_the_rest_is_done() {
     if seconds == 60 {
         assert!(good >= 0.8 * peak, "{good:.0}/s, peak {peak:.0}/s");
         assert!(p99 < Duration::from_millis(100), "{p99:?}");
-        // Each of them is a connection to take and to close, and whoever makes so many takes its core from the database.
-        assert!(new.good >= 0.4 * peak_of_new, "{new:.0?}, peak {peak_of_new:.0}/s");
+        // Callers who cannot be held up offer what is promised.
+        assert!(new.good + new.refused >= 3.0 * peak, "offered {:.0}/s, peak {peak:.0}/s", new.good + new.refused);
+        assert!(new.good >= 0.8 * peak, "{new:.0?}, peak {peak:.0}/s");
     }
     let after = loaded(Callers::Staying, 16, 1).await;
     assert!(after.refused == 0.0 && after.good > 0.0, "it is as before: {after:?}");

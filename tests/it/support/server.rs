@@ -6,7 +6,7 @@ use ar_supervisor::background;
 use ar_supervisor::config::{DatabaseConfig, Environment};
 use ar_supervisor::db::Db;
 use ar_supervisor::geo::{Cell, Geom};
-use ar_supervisor::http::{ConnectionLimits, Door, Entrance, Tls, router, serve};
+use ar_supervisor::http::{ConnectionLimits, Entrance, Tls, router, serve};
 use ar_supervisor::lifecycle::Lifecycle;
 use ar_supervisor::state::AppState;
 use ar_supervisor::telemetry::prometheus;
@@ -127,7 +127,7 @@ impl TestServer {
         let tls = server.http.tls.as_ref().map(|files| Tls::load(files).expect("certificate and key"));
         let serving = tokio::spawn({
             let (state, lifecycle) = (state.clone(), lifecycle.clone());
-            let entrance = tls.map_or_else(|| Entrance::Plain(Some(Door::of(&state))), Entrance::Tls);
+            let entrance = Entrance::of(&state, tls);
             async move { serve(listener, router(state), config.limits, entrance, &lifecycle).await }
         });
         let (sql, client) = (pool(database), client());
