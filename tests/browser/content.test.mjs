@@ -19,9 +19,9 @@ after(async () => {
     await service?.remove();
 });
 
-/** A decoration in open water, where nothing else is drawn. @param {string} name @param {number} lat @param {number} lng */
-async function decoration(name, lat, lng) {
-    const made = await service.ask('POST', '/decorations', { name, category: 'tests', lat, lng, radius_meters: 40, asset_type: 'image' });
+/** A decoration in open water, where nothing else is drawn. @param {string} name @param {number} lat @param {number} lng @param {number} [radius_meters] */
+async function decoration(name, lat, lng, radius_meters = 40) {
+    const made = await service.ask('POST', '/decorations', { name, category: 'tests', lat, lng, radius_meters, asset_type: 'image' });
     return made.body;
 }
 
@@ -54,6 +54,36 @@ test('a decoration is made by clicking on the map, and is seen there by others',
     assert.deepEqual([...faults, ...onlooker.faults], []);
     await context.close();
     await onlooker.context.close();
+});
+
+test('a map is finished, and fetches what changes, when the last tile that comes is one that has not changed', async () => {
+    // So large that neighbouring tiles are seen.
+    const made = await decoration('Beacon', -35.003, 90.011, 900);
+    const { page, faults, context } = await signedIn(browser, service, `#/decoration/${made.id}`);
+    await drawn(page);
+    let unchanged = 0;
+    /** @type {() => void} */
+    let changed;
+    const arrived = new Promise((/** @type {(nothing: void) => void} */ resolve) => (changed = resolve));
+    await context.route('**/tiles/decorations/**', async (route) => {
+        const response = await route.fetch();
+        if ((await response.body()).includes('Bell')) {
+            await route.fulfill({ response });
+            changed();
+        } else {
+            await arrived;
+            // The map has drawn the changed one by then, names faded in, and would draw nothing more by itself.
+            await page.waitForTimeout(1_000);
+            await route.fulfill({ response });
+            unchanged += 1;
+        }
+    });
+    await service.ask('PUT', `/decorations/${made.id}`, { ...made, name: 'Bell' }, { 'If-Match': '"1"' });
+    await arrived;
+    await until(() => unchanged > 0, 'a tile that comes late');
+    await drawn(page);
+    assert.deepEqual(faults, []);
+    await context.close();
 });
 
 test('what is wrong stands beside its field, in the words of the service, and nothing typed is lost', async () => {

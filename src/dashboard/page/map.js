@@ -23,6 +23,8 @@ setWorkerUrl(new URL('lib/maplibre-gl-worker.mjs', import.meta.url).href);
 const CLICKED = ['edges', 'edge-groups', 'decorations', 'decoration-clusters'];
 /** Sources that come in tiles. */
 const TILED = ['regions', 'coverage', 'decorations'];
+/** How often a map that has drawn, and is not finished, is asked whether all its tiles have come, in ms. */
+const UNTOLD_MS = 250;
 /** Zoom of a place that is flown to. */
 const CLOSE_ZOOM = 13;
 
@@ -133,15 +135,21 @@ export function createMap(host, live, go) {
             }
         });
         // What waits for a finished picture can see that it is; one that is about to move is none, before its next frame.
+        let untold = 0;
         for (const beginning of ['movestart', 'render']) {
             map.on(beginning, () => {
                 host.dataset.drawn = 'false';
+                // MapLibre tells nobody of a tile that came back as it was: when it is the last, no frame would be idle.
+                untold ||= setInterval(() => map.areTilesLoaded() && map.triggerRepaint(), UNTOLD_MS);
             });
         }
         map.on('idle', () => {
+            clearInterval(untold);
+            untold = 0;
             host.dataset.drawn = 'true';
             catchUp();
         });
+        ends.push(() => clearInterval(untold));
         map.on('style.load', () => {
             is_ready = true;
             waiting.forEach((work) => work());
