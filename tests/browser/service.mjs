@@ -1,9 +1,10 @@
 /** The real service, started as a user starts it: `ar-supervisor dev` on a database of its own, for the tests. */
 
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { promisify } from 'node:util';
 
 const PROGRAM = process.env.AR_SUPERVISOR ?? path.resolve(import.meta.dirname ?? path.dirname(new URL(import.meta.url).pathname), '../../target/debug/ar-supervisor');
 /** As in production, but for the sign-ins: tests sign in all the time. */
@@ -79,6 +80,13 @@ export class Service {
         this.port = Number(new URL(this.url).port);
         // As user postgres when we are root, in a folder that this user can reach.
         this.data = /; using (.+)\.$/m.exec(printed)?.[1] ?? path.join(this.folder, 'data');
+        this.database = /DATABASE_URL='([^']+)'/.exec(printed)?.[1];
+    }
+
+    /** Runs another command of the program on its database. @param {...string} command @returns what it prints */
+    async run(...command) {
+        const { stdout } = await promisify(execFile)(PROGRAM, command, { env: { ...process.env, DATABASE_URL: this.database } });
+        return stdout;
     }
 
     /** Ends it, in order or at once. @param {'SIGINT' | 'SIGKILL'} signal */

@@ -92,7 +92,10 @@ pub(crate) const PROMISES: [Promise; 27] = [
     Promise {
         name: "P10",
         says: "Over capacity it sheds, never collapses",
-        parts: &[Pinned("operations::overload::three_times_the_peak_is_refused_politely_and_the_rest_is_done")],
+        parts: &[
+            Pinned("operations::overload::three_times_the_peak_is_refused_politely_and_the_rest_is_done"),
+            Pinned("operations::overload::three_times_the_peak_of_newcomers_is_refused_politely_and_the_rest_is_done"),
+        ],
     },
     Promise { name: "P11", says: "A reconnect herd is absorbed", parts: &[It("hub::crowds::a_herd_that_lost_its_sockets_is_soon_back")] },
     Promise {

@@ -32,7 +32,7 @@ pub(crate) use promise::Proof;
 pub(crate) use random::{Random, query_count, rounds};
 pub(crate) use raw::RawConnection;
 pub(crate) use server::{Config, SECRET, TestServer, config_of};
-pub(crate) use service::{Service, free_address, is_pinned};
+pub(crate) use service::{Service, free_address, is_pinned, pin_database};
 pub(crate) use socket::{RegisteredEdge, Socket, edge_body, health_update, hello};
 pub(crate) use wait::eventually;
 pub(crate) use writer::{Ledger, Scene, half_applied};

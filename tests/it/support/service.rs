@@ -46,6 +46,22 @@ pub(crate) fn is_pinned() -> bool {
     std::env::var("AR_TEST_PIN").is_ok_and(|text| text == "1")
 }
 
+/// Puts a database on the core of the service, where service and load have one each: for a load that would take all of
+/// the other.
+pub(crate) async fn pin_database(sql: &sqlx::PgPool) {
+    if !is_pinned() {
+        return;
+    }
+    let pids: Vec<i32> = sqlx::query_scalar("SELECT pid FROM pg_stat_activity").fetch_all(sql).await.expect("its processes");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", pids[0])).expect("one of them");
+    let postmaster = status.lines().find_map(|line| line.strip_prefix("PPid:")).expect("what started it").trim();
+    // First the one from which all later ones have it. Of the others, some may have ended.
+    for pid in std::iter::once(postmaster.to_owned()).chain(pids.iter().map(i32::to_string)) {
+        let told = std::process::Command::new("taskset").args(["-cp", SERVER_CORE, &pid]).output().expect("taskset runs");
+        assert!(told.status.success() || pid != postmaster, "{told:?}");
+    }
+}
+
 impl Service {
     /// Starts it on a database that need not be there; it logs into a file. `before` are words before the program.
     pub(crate) fn start(database_url: &str, log: &Path, before: &[&str], variables: &[(&'static str, &str)]) -> Self {
