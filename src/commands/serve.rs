@@ -88,6 +88,11 @@ pub(super) async fn run(environment: &Environment, args: &Args) -> Outcome {
     }
 }
 
+/// New connections that the kernel keeps while we come to accept them, instead of the usual 128: of a crowd that comes
+/// while others have the processor, those beyond would be dropped in silence, and try again after seconds. Not many
+/// more, because who is kept waits.
+const UNACCEPTED: i32 = 1024;
+
 /// Opens the port.
 ///
 /// # Errors
@@ -95,7 +100,9 @@ pub(super) async fn run(environment: &Environment, args: &Args) -> Outcome {
 pub(super) async fn listen(server: &ServerConfig) -> Result<TcpListener, Box<dyn std::error::Error + Send + Sync>> {
     let address = SocketAddr::new(server.host, server.port);
     let advice = "SERVER_PORT takes another port, for example SERVER_PORT=8081";
-    TcpListener::bind(address).await.map_err(|source| ListenError { address, advice, source }.into())
+    let listener = TcpListener::bind(address).await.map_err(|source| ListenError { address, advice, source })?;
+    rustix::net::listen(&listener, UNACCEPTED)?;
+    Ok(listener)
 }
 
 /// Opens the port of metrics.

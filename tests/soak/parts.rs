@@ -15,7 +15,7 @@ use crate::build::{Programs, ROOT};
 use crate::promises::{Part, Promise};
 
 /// A part that takes longer is ended, and has failed.
-const LONGEST: Duration = Duration::from_mins(60);
+const LONGEST: Duration = Duration::from_hours(1);
 /// Core of the load, where service and load have one each; the service takes the other (`tests/it/support/service.rs`).
 const LOAD_CORE: &str = "1";
 

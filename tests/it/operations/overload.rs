@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::commands::{text, url_of};
 use super::arrivals::arrive;
+use crate::commands::{text, url_of};
 use crate::support::{Proof, Service, TestServer, pin_database, rounds};
 
 const PATH: &str = "/api/v1/decorations/nearby?lat=52.52&lng=13.4&radius=2000";
@@ -134,10 +134,8 @@ async fn three_times_the_peak_is_refused_politely_and_the_rest_is_done() {
     for _ in 0..turns {
         peak += loaded(&service, Callers::Staying, best, rounds(1, 10)).await.good * share;
         let end = Instant::now() + Duration::from_secs((seconds / turns) as u64);
-        let (rates, took) = tokio::join!(
-            loaded(&service, Callers::Staying, TOO_MANY_CONNECTIONS, seconds / turns),
-            watch(service.at("/health/live"), end)
-        );
+        let (rates, took) =
+            tokio::join!(loaded(&service, Callers::Staying, TOO_MANY_CONNECTIONS, seconds / turns), watch(service.at("/health/live"), end));
         over.good += rates.good * share;
         over.refused += rates.refused * share;
         live.extend(took);
