@@ -86,6 +86,15 @@ fn every_variable_is_read_and_can_be_used_and_no_secret_stands_among_them(#[case
 }
 
 #[test]
+fn image_and_manifests_are_of_this_version() {
+    let version = env!("CARGO_PKG_VERSION");
+    let dockerfile = text("docker/Dockerfile");
+    let argument = dockerfile.lines().find_map(|line| line.strip_prefix("ARG VERSION="));
+    assert_eq!(argument, Some(version));
+    assert_eq!(yaml("docker/kubernetes/kustomization.yaml")[0]["images"][0]["newTag"].as_str(), Some(version));
+}
+
+#[test]
 fn ports_are_those_of_the_service() {
     let secret = BTreeMap::from([("JWT_SECRET_FILE".to_owned(), String::new())]);
     let default = understood(&secret).server.port;
