@@ -34,7 +34,7 @@ browser: setup ## Run the tests of the admin page in Chromium; PICTURES=1 renews
 	cargo test $(CARGO_FLAGS) --no-run --test it
 	cd tests/browser && node --test --test-concurrency=1
 
-smooth: setup ## How smooth the live map stays with 10,000 edge servers, beside an empty one
+smooth: setup ## How smooth the live map stays with a million decorations and 10,000 edge servers, beside an empty one (5 minutes)
 	@.ci/npm browser
 	cargo test $(CARGO_FLAGS) --no-run --test it
 	cd tests/browser && node smooth.mjs

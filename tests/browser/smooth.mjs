@@ -15,7 +15,7 @@ import { drawn, signIn } from './signing_in.mjs';
 
 const [MOVES, MOVE_MS] = [40, 40];
 const DECORATIONS = 1_000_000;
-/** Half of them lie all over the world, the others around a place, some 170 in a square kilometre at most. */
+/** Half of them lie all over the world, the others around a place: some 400 in a square kilometre there. */
 const PLACE = { lat: 52.5, lng: 13.4 };
 const VIEWS = { 'from afar': '#/map', 'close by': `#/probe?lat=${PLACE.lat}&lng=${PLACE.lng}` };
 const ROUNDS = 3;

@@ -9,8 +9,10 @@ use crate::commands::{text, url_of};
 use crate::support::{Proof, Service, TestServer, pin_database, rounds};
 
 const PATH: &str = "/api/v1/decorations/nearby?lat=52.52&lng=13.4&radius=2000";
-/// Connections with which the peak is looked for.
+/// Connections with which the peak is looked for: at most as many as may be answered at once.
 const PEAK_CONNECTIONS: [usize; 3] = [16, 64, 256];
+/// The same of newcomers, of whom one may come while the place of the one before is not free yet.
+const PEAK_NEWCOMERS: [usize; 3] = [16, 64, 128];
 /// Connections with which there is too much of everything: each asks again as soon as it is answered. Refused at once,
 /// they ask for several times the peak and leave no time to answer anybody; so who comes again too early has to wait.
 const TOO_MANY_CONNECTIONS: usize = 3_000;
@@ -105,7 +107,11 @@ async fn loaded(service: &Service, callers: Callers, connections: usize, seconds
 /// With how many connections it answers most.
 async fn best_connections(service: &Service, callers: Callers) -> usize {
     let (mut best, mut most) = (0, 0.0);
-    for connections in PEAK_CONNECTIONS {
+    let few_enough = match callers {
+        Callers::Staying => PEAK_CONNECTIONS,
+        Callers::New => PEAK_NEWCOMERS,
+    };
+    for connections in few_enough {
         let rates = loaded(service, callers, connections, rounds(1, 10)).await;
         assert_eq!(rates.refused, 0.0, "{connections} connections are no overload");
         if rates.good > most {
@@ -193,8 +199,10 @@ async fn three_times_the_peak_of_newcomers_is_refused_politely_and_the_rest_is_d
     );
     println!("{text}");
     proof.measured(text);
-    assert!(over.refused > 0.0 && over.good > 0.0, "{over:?}");
+    assert!(over.good > 0.0, "{over:?}");
+    // Beside other tests, the peak may be a bad moment's, and three times that no overload.
     if seconds == 60 {
+        assert!(over.refused > 0.0, "{over:?}");
         assert!(offered >= 3.0 * peak, "{offered:.0}/s, peak {peak:.0}/s");
         assert!(over.good >= 0.8 * peak, "{over:.0?}, peak {peak:.0}/s");
         assert!(p99 < Duration::from_millis(100), "{p99:?}");
