@@ -18,7 +18,7 @@ test: setup ## Run all tests, on a private PostgreSQL and in a real browser
 	cargo test $(CARGO_FLAGS) --doc
 	@$(MAKE) --no-print-directory browser
 
-soak: setup ## Prove every promise at its full number and print the table; SOAK=P4,P9 proves some (hours)
+soak: setup ## Prove every promise at its full number and print the table; SOAK=P4,P9 proves some (75 minutes)
 	@.ci/install test
 	@.ci/npm browser
 	cargo test $(CARGO_FLAGS) --test soak
