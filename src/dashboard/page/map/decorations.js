@@ -10,6 +10,9 @@ const RELOAD_MS = 3_000;
 /** Counts seen from afar are some seconds behind: so long after the last change they are fetched once more. */
 const SETTLED_MS = 15_000;
 
+/** From here on they have names: looked at from farther off, placing thousands of names is most of the work of a frame. */
+const NAMED_ZOOM = 14;
+
 export const SOURCES = { decorations: { type: 'vector', tiles: [tiles('decorations')], minzoom: 0, maxzoom: 14 } };
 
 const of = { source: 'decorations', 'source-layer': 'decorations' };
@@ -34,7 +37,7 @@ export function layers(colours) {
             id: 'decoration-names',
             type: 'symbol',
             ...of,
-            minzoom: 13,
+            minzoom: NAMED_ZOOM,
             filter: ['!', is_cluster],
             layout: { 'text-field': ['get', 'name'], 'text-font': FONT, 'text-size': 11, 'text-offset': [0, 0.8], 'text-anchor': 'top', 'text-max-width': 9 },
             paint: { 'text-color': colours.place, 'text-halo-color': colours.halo, 'text-halo-width': 1.4 },
