@@ -81,7 +81,7 @@ async function drag(browser, service, hash, is_full) {
 }
 
 /** @param {number[]} all */
-const median = (all) => all.toSorted((one, other) => one - other)[Math.floor(all.length / 2)];
+const median = (all) => [...all].sort((one, other) => one - other)[Math.floor(all.length / 2)];
 /** @param {{per_s: number, page_ms: number, longest_ms: number}} seen */
 const words = ({ per_s, page_ms, longest_ms }) => `${per_s.toFixed(1)} frames/s, the page busy ${page_ms.toFixed(1)} ms for each, longest task ${longest_ms < 50 ? 'under 50' : longest_ms} ms`;
 

@@ -123,7 +123,7 @@ async fn best_connections(service: &Service, callers: Callers) -> usize {
 
 fn p99(mut took: Vec<Duration>) -> Duration {
     took.sort_unstable();
-    took[took.len() * 99 / 100 - 1]
+    took[(took.len() * 99 / 100).saturating_sub(1)]
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
