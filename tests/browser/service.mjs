@@ -1,10 +1,10 @@
 /** The real service, started as a user starts it: `ar-supervisor dev` on a database of its own, for the tests. */
 
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { promisify } from 'node:util';
 
 const PROGRAM = process.env.AR_SUPERVISOR ?? path.resolve(import.meta.dirname ?? path.dirname(new URL(import.meta.url).pathname), '../../target/debug/ar-supervisor');
 /** As in production, but for the sign-ins: tests sign in all the time. */
@@ -83,10 +83,12 @@ export class Service {
         this.database = /DATABASE_URL='([^']+)'/.exec(printed)?.[1];
     }
 
-    /** Runs another command of the program on its database. @param {...string} command @returns what it prints */
+    /** Runs another command of the program on its database, in sight. @param {...string} command */
     async run(...command) {
-        const { stdout } = await promisify(execFile)(PROGRAM, command, { env: { ...process.env, DATABASE_URL: this.database } });
-        return stdout;
+        const [status] = await once(spawn(PROGRAM, command, { env: { ...process.env, DATABASE_URL: this.database }, stdio: 'inherit' }), 'exit');
+        if (status !== 0) {
+            throw new Error(`${command.join(' ')}: exit status ${status}`);
+        }
     }
 
     /** Ends it, in order or at once. @param {'SIGINT' | 'SIGKILL'} signal */

@@ -89,8 +89,7 @@ const [service, browser] = await Promise.all([Service.start(), launch()]);
 try {
     const file = path.join(service.folder, 'decorations.csv');
     await decorations(file);
-    console.log(`importing ${DECORATIONS} decorations, which takes some minutes`);
-    console.log(await service.run('import', file));
+    await service.run('import', file);
     for (const [view, hash] of Object.entries(VIEWS)) {
         const all = [];
         for (let round = 1; round <= ROUNDS; round += 1) {

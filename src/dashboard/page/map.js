@@ -134,8 +134,8 @@ export function createMap(host, live, go) {
                 failed.set(sourceId, [...(failed.get(sourceId) ?? []), tile.tileID.canonical]);
             }
         });
-        // What waits for a finished picture can see that it is; one that is about to move is none, before its next frame.
         let untold = 0;
+        // What waits for a finished picture can see that it is; one that is about to move is none, before its next frame.
         for (const beginning of ['movestart', 'render']) {
             map.on(beginning, () => {
                 host.dataset.drawn = 'false';

@@ -10,12 +10,17 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::overload::Rates;
-
 /// Callers of one moment arrive together; so long are moments.
 const MOMENT: Duration = Duration::from_millis(1);
 /// Nobody waits longer for an answer.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Answers a second.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Rates {
+    pub(super) good: f64,
+    pub(super) refused: f64,
+}
 
 /// Has so many a second arrive for so long, on a thread of its own; who calls, and how each was answered.
 pub(super) async fn arrive(address: SocketAddr, path: &str, per_s: f64, lasting: Duration) -> (f64, Rates) {

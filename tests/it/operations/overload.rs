@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::arrivals::arrive;
+use super::arrivals::{Rates, arrive};
 use crate::commands::{text, url_of};
 use crate::support::{Proof, Service, TestServer, pin_database, rounds};
 
@@ -34,13 +34,6 @@ function done(summary)
   io.write(string.format("COUNTS %d %d %d %d %d\n", summary.duration, sums.good, sums.refused, sums.rude, sums.other))
 end
 "#;
-
-/// Answers a second.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Rates {
-    pub(super) good: f64,
-    pub(super) refused: f64,
-}
 
 /// Who asks: over a connection that stays, or over a new one each time.
 #[derive(Clone, Copy, Debug)]
@@ -207,6 +200,9 @@ async fn three_times_the_peak_of_newcomers_is_refused_politely_and_the_rest_is_d
         assert!(over.good >= 0.8 * peak, "{over:.0?}, peak {peak:.0}/s");
         assert!(p99 < Duration::from_millis(100), "{p99:?}");
     }
+    // So many at once are too many in any moment.
+    let at_once = loaded(&service, Callers::New, TOO_MANY_CONNECTIONS, seconds / turns).await;
+    assert!(at_once.refused > 0.0 && at_once.good > 0.0, "{at_once:?}");
     let after = loaded(&service, Callers::New, 16, 1).await;
     assert!(after.refused == 0.0 && after.good > 0.0, "it is as before: {after:?}");
 }
